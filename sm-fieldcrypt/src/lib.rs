@@ -1,0 +1,2 @@
+//! SM4 encryption of single database fields with a key hierarchy
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! SM2 JWS tokens: strict parsing, typed verification, replay and key handling
+#![forbid(unsafe_code)]
