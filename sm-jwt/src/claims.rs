@@ -1,0 +1,379 @@
+//! The claims of a token (RFC 7519 section 4, and this family's own), read strictly.
+
+use std::fmt;
+
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::error::Error;
+use crate::json::{Fault, Guard, Seen};
+use crate::limits::Limits;
+
+const WHAT: &str = "the payload";
+
+/// The longest `jti` in bytes.
+pub(crate) const MAX_TOKEN_ID_LEN: usize = 256;
+
+/// Every claim that this crate reads or sets itself.
+pub(crate) const OWN_CLAIMS: [&str; 14] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+    "tenant_id",
+    "roles",
+    "sm2_kid",
+    "ext",
+    "amr",
+    "acr",
+    "auth_time",
+];
+
+/// The claims of a token.
+///
+/// `iss`, `sub`, `aud`, `exp`, `iat` and `jti` are always there. Times are whole seconds since 1970
+/// (RFC 7519 NumericDate without fractions).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Claims {
+    pub(crate) iss: String,
+    pub(crate) sub: String,
+    #[serde(serialize_with = "serialize_audience")]
+    pub(crate) aud: Vec<String>,
+    pub(crate) exp: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) nbf: Option<u64>,
+    pub(crate) iat: u64,
+    pub(crate) jti: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tenant_id: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) roles: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sm2_kid: Option<String>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub(crate) ext: Map<String, Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) amr: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) acr: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) auth_time: Option<u64>,
+}
+
+impl Claims {
+    /// `iss`: who issued the token.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.iss
+    }
+
+    /// `sub`: whom the token is about.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.sub
+    }
+
+    /// `aud`: for whom the token is meant, at least one.
+    #[must_use]
+    pub fn audience(&self) -> &[String] {
+        &self.aud
+    }
+
+    /// `exp`: the first second at which the token is no longer valid.
+    #[must_use]
+    pub fn expires_at(&self) -> u64 {
+        self.exp
+    }
+
+    /// `nbf`: the first second at which the token is valid.
+    #[must_use]
+    pub fn not_before(&self) -> Option<u64> {
+        self.nbf
+    }
+
+    /// `iat`: when the token was issued.
+    #[must_use]
+    pub fn issued_at(&self) -> u64 {
+        self.iat
+    }
+
+    /// `jti`: the token's own identifier, unique for its issuer.
+    #[must_use]
+    pub fn token_id(&self) -> &str {
+        &self.jti
+    }
+
+    /// `tenant_id`: the tenant the subject acts for.
+    #[must_use]
+    pub fn tenant_id(&self) -> Option<&str> {
+        self.tenant_id.as_deref()
+    }
+
+    /// `roles`: the subject's roles, as the issuer granted them.
+    #[must_use]
+    pub fn roles(&self) -> &[String] {
+        &self.roles
+    }
+
+    /// Whether `role` is among the roles.
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.iter().any(|held| held == role)
+    }
+
+    /// `sm2_kid`: the signing key's identifier, equal to the header's `kid`.
+    #[must_use]
+    pub fn sm2_kid(&self) -> Option<&str> {
+        self.sm2_kid.as_deref()
+    }
+
+    /// `ext`: the extension object; empty when absent.
+    #[must_use]
+    pub fn ext(&self) -> &Map<String, Value> {
+        &self.ext
+    }
+
+    /// `amr`: the authentication methods that the issuer checked (RFC 8176).
+    #[must_use]
+    pub fn amr(&self) -> &[String] {
+        &self.amr
+    }
+
+    /// `acr`: the authentication context class that the issuer reached.
+    #[must_use]
+    pub fn acr(&self) -> Option<&str> {
+        self.acr.as_deref()
+    }
+
+    /// `auth_time`: when the subject authenticated.
+    #[must_use]
+    pub fn auth_time(&self) -> Option<u64> {
+        self.auth_time
+    }
+
+    /// Reads a decoded payload.
+    pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, Error> {
+        let guard = Guard::new(limits);
+        let parsed = guard.read(bytes, ClaimsSeed(&guard), WHAT, |claim| Error::ClaimType {
+            claim,
+        })?;
+        let missing = |claim| Error::MissingClaim { claim };
+        Ok(Self {
+            iss: parsed.iss.ok_or(missing("iss"))?,
+            sub: parsed.sub.ok_or(missing("sub"))?,
+            aud: parsed.aud.ok_or(missing("aud"))?,
+            exp: parsed.exp.ok_or(missing("exp"))?,
+            nbf: parsed.nbf,
+            iat: parsed.iat.ok_or(missing("iat"))?,
+            jti: parsed.jti.ok_or(missing("jti"))?,
+            tenant_id: parsed.tenant_id,
+            roles: parsed.roles,
+            sm2_kid: parsed.sm2_kid,
+            ext: parsed.ext,
+            amr: parsed.amr,
+            acr: parsed.acr,
+            auth_time: parsed.auth_time,
+        })
+    }
+}
+
+/// RFC 7519 section 4.1.3: one audience may be a bare string, and most readers expect that.
+fn serialize_audience<S: serde::Serializer>(
+    aud: &[String],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match aud {
+        [one] => serializer.serialize_str(one),
+        many => many.serialize(serializer),
+    }
+}
+
+/// The custom claims of a token that has none. It accepts any payload and keeps nothing of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NoExtra;
+
+impl<'de> Deserialize<'de> for NoExtra {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_ignored_any(IgnoredAny)?;
+        Ok(Self)
+    }
+}
+
+impl Serialize for NoExtra {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit()
+    }
+}
+
+#[derive(Default)]
+struct Parsed {
+    iss: Option<String>,
+    sub: Option<String>,
+    aud: Option<Vec<String>>,
+    exp: Option<u64>,
+    nbf: Option<u64>,
+    iat: Option<u64>,
+    jti: Option<String>,
+    tenant_id: Option<String>,
+    roles: Vec<String>,
+    sm2_kid: Option<String>,
+    ext: Map<String, Value>,
+    amr: Vec<String>,
+    acr: Option<String>,
+    auth_time: Option<u64>,
+}
+
+struct ClaimsSeed<'g, 'l>(&'g Guard<'l>);
+
+impl<'de> DeserializeSeed<'de> for ClaimsSeed<'_, '_> {
+    type Value = Parsed;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Parsed, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ClaimsSeed<'_, '_> {
+    type Value = Parsed;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Parsed, A::Error> {
+        let guard = self.0;
+        guard.enter(1)?;
+        let text = |map: &mut A, name| {
+            let text = map.next_value_seed(guard.string(name))?;
+            // An empty issuer, subject, tenant or identifier is a mistake that must not pass.
+            if text.is_empty() {
+                return Err(guard.fail(Fault::Type(name)));
+            }
+            Ok(Some(text))
+        };
+        let date = |map: &mut A, name| map.next_value_seed(DateSeed { guard, name }).map(Some);
+        let list = |map: &mut A, name, bare| map.next_value_seed(ListSeed { guard, name, bare });
+
+        let mut seen = Seen::default();
+        let mut claims = Parsed::default();
+        while let Some(name) = guard.next_name(&mut map, &mut seen)? {
+            match &*name {
+                "iss" => claims.iss = text(&mut map, "iss")?,
+                "sub" => claims.sub = text(&mut map, "sub")?,
+                "aud" => {
+                    let aud = list(&mut map, "aud", true)?;
+                    if aud.is_empty() {
+                        return Err(guard.fail(Fault::Type("aud")));
+                    }
+                    claims.aud = Some(aud);
+                }
+                "exp" => claims.exp = date(&mut map, "exp")?,
+                "nbf" => claims.nbf = date(&mut map, "nbf")?,
+                "iat" => claims.iat = date(&mut map, "iat")?,
+                "jti" => {
+                    claims.jti = text(&mut map, "jti")?;
+                    if claims
+                        .jti
+                        .as_ref()
+                        .is_some_and(|id| id.len() > MAX_TOKEN_ID_LEN)
+                    {
+                        return Err(guard.fail(Fault::Type("jti")));
+                    }
+                }
+                "tenant_id" => claims.tenant_id = text(&mut map, "tenant_id")?,
+                "roles" => claims.roles = list(&mut map, "roles", false)?,
+                "sm2_kid" => claims.sm2_kid = text(&mut map, "sm2_kid")?,
+                "ext" => match map.next_value_seed(guard.value(2))? {
+                    Value::Object(ext) => claims.ext = ext,
+                    _ => return Err(guard.fail(Fault::Type("ext"))),
+                },
+                "amr" => claims.amr = list(&mut map, "amr", false)?,
+                "acr" => claims.acr = text(&mut map, "acr")?,
+                "auth_time" => claims.auth_time = date(&mut map, "auth_time")?,
+                _ => map.next_value_seed(guard.skip(2))?,
+            }
+        }
+        Ok(claims)
+    }
+}
+
+/// A NumericDate: a non-negative JSON integer; a fraction, an exponent or a sign is refused.
+struct DateSeed<'g, 'l> {
+    guard: &'g Guard<'l>,
+    name: &'static str,
+}
+
+impl<'de> DeserializeSeed<'de> for DateSeed<'_, '_> {
+    type Value = u64;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<u64, D::Error> {
+        let (guard, name) = (self.guard, self.name);
+        deserializer
+            .deserialize_u64(self)
+            .map_err(|_| guard.fail(Fault::Type(name)))
+    }
+}
+
+impl Visitor<'_> for DateSeed<'_, '_> {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a non-negative integer")
+    }
+
+    fn visit_u64<E>(self, seconds: u64) -> Result<u64, E> {
+        Ok(seconds)
+    }
+}
+
+/// An array of non-empty strings or, where `bare` allows it, one string by itself.
+struct ListSeed<'g, 'l> {
+    guard: &'g Guard<'l>,
+    name: &'static str,
+    bare: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for ListSeed<'_, '_> {
+    type Value = Vec<String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        let (guard, name) = (self.guard, self.name);
+        deserializer
+            .deserialize_any(self)
+            .map_err(|_| guard.fail(Fault::Type(name)))
+    }
+}
+
+impl<'de> Visitor<'de> for ListSeed<'_, '_> {
+    type Value = Vec<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of strings")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        if !self.bare || text.is_empty() {
+            return Err(E::custom("not an array of strings"));
+        }
+        Ok(vec![text.to_owned()])
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        self.guard.enter(2)?;
+        let mut list = Vec::new();
+        while let Some(text) = seq.next_element_seed(self.guard.string(self.name))? {
+            self.guard.count()?;
+            if text.is_empty() {
+                return Err(A::Error::custom("an empty string"));
+            }
+            list.push(text);
+        }
+        Ok(list)
+    }
+}
