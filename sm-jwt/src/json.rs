@@ -154,7 +154,7 @@ impl<'de> Seen<'de> {
         if !self.many.is_empty() {
             return self.many.insert(name);
         }
-        if self.few.iter().any(|seen| *seen == name) {
+        if self.few.contains(&name) {
             return false;
         }
         self.few.push(name);

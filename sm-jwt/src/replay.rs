@@ -138,7 +138,7 @@ struct Shard {
 }
 
 impl MemoryReplayStore {
-    /// A store for at most `capacity` live entries, about 200 bytes each.
+    /// A store for at most `capacity` live entries. An entry takes some 100 to 200 bytes.
     #[must_use]
     pub fn new(capacity: usize, clock: Arc<dyn Clock>) -> Self {
         Self {

@@ -14,6 +14,7 @@ use crate::crypto::{self, SignItem};
 use crate::error::Error;
 use crate::header::Header;
 use crate::issuer::RegisteredKey;
+use crate::json;
 use crate::key_id::KeyId;
 use crate::keys::{SigningKey, VerifyingKey};
 use crate::limits::Limits;
@@ -155,6 +156,6 @@ fn payload(claims: &Claims, extra: &(impl Serialize + ?Sized)) -> Result<Vec<u8>
 fn to_json(value: &impl Serialize, what: &'static str) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(value).map_err(|error| Error::Json {
         what,
-        detail: crate::json::describe(&error),
+        detail: json::describe(&error),
     })
 }
