@@ -1,0 +1,49 @@
+//! What the ring asks of a key-encryption key.
+
+use crate::error::Error;
+use crate::offload::BoxFuture;
+use crate::secret::SecretBytes;
+
+/// A key-encryption key (KEK) that never leaves its holder: bytes are wrapped, unwrapped and authenticated *by*
+/// it, and there is no way to ask for the key itself. A device, a KMS or [`SoftwareKek`](crate::SoftwareKek)
+/// implement it.
+///
+/// # Contract
+/// - `wrap_key`/`unwrap_key` authenticate `context`: a blob unwraps only with the context it was wrapped with.
+/// - `integrity_macs` uses a key independent of the wrapping key and of every field key.
+/// - Device calls that block belong on a blocking thread inside the returned future.
+pub trait KekProvider: Send + Sync {
+    /// Stable public name of this KEK, at most 255 bytes, e.g. `kek://software/0123456789abcdef`. It is written
+    /// into the registry, so a provider with another key must have another id.
+    fn id(&self) -> &str;
+
+    /// Wraps a field key. The blob is at most 4096 bytes.
+    ///
+    /// # Errors
+    /// [`Error::Kek`] or [`Error::Random`] when the provider fails.
+    fn wrap_key<'a>(
+        &'a self,
+        key: &'a SecretBytes,
+        context: &'a [u8],
+    ) -> BoxFuture<'a, Result<Vec<u8>, Error>>;
+
+    /// Unwraps a field key.
+    ///
+    /// # Errors
+    /// [`Error::KekUnwrap`] when blob or context are not authentic (one error for both), [`Error::Kek`] when
+    /// the provider fails.
+    fn unwrap_key<'a>(
+        &'a self,
+        blob: &'a [u8],
+        context: &'a [u8],
+    ) -> BoxFuture<'a, Result<SecretBytes, Error>>;
+
+    /// HMAC-SM3 of every message under the integrity key, in order.
+    ///
+    /// # Errors
+    /// [`Error::Kek`] when the provider fails.
+    fn integrity_macs<'a>(
+        &'a self,
+        messages: &'a [Vec<u8>],
+    ) -> BoxFuture<'a, Result<Vec<[u8; 32]>, Error>>;
+}

@@ -1,0 +1,232 @@
+//! Masking of opened values for display.
+//!
+//! JR/T 0171-2020 asks for personal financial information to be shown masked (annex A, informative). What stays
+//! readable here:
+//!
+//! | kind | readable | example |
+//! |---|---|---|
+//! | identity number (GB 11643) | first 3, last 4 | `110***********4610` |
+//! | bank card | first 6 (issuer), last 4 | `622848*********1234` |
+//! | phone | first 3, last 4 | `138****5678` |
+//! | name | see [`name`] | `张*三` |
+//!
+//! One `*` stands for every hidden character, so the length stays visible. A value that is not what it should be,
+//! in length or in characters, is hidden wholly: a mask must not show what it does not understand. Nothing here
+//! panics on any text. A mask is for showing; it is not encryption, and masked values are still personal data.
+
+const STAR: char = '*';
+
+/// Masks a resident identity number: 18 characters (17 digits, then a digit or `X`), or the 15 digits of the first
+/// generation. Region's first three digits and the last four characters stay; the birth date never does.
+///
+/// ```
+/// use sm_fieldcrypt::mask;
+/// assert_eq!(mask::identity_number("110101199003074610"), "110***********4610");
+/// assert_eq!(mask::identity_number("A1234567"), "********");
+/// ```
+#[must_use]
+pub fn identity_number(value: &str) -> String {
+    let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
+    let known = match value.len() {
+        15 => digits(value),
+        18 => value.split_at_checked(17).is_some_and(|(body, check)| {
+            digits(body) && (digits(check) || check.eq_ignore_ascii_case("x"))
+        }),
+        _ => false,
+    };
+    if known {
+        keep(value, 3, 4)
+    } else {
+        hide(value)
+    }
+}
+
+/// Masks a bank card number of 12 to 19 digits. Spaces and hyphens between digit groups stay where they are.
+///
+/// ```
+/// use sm_fieldcrypt::mask;
+/// assert_eq!(mask::bank_card("6228480402564890018"), "622848*********0018");
+/// assert_eq!(mask::bank_card("6228 4804 0256 4890 018"), "6228 48** **** ***0 018");
+/// ```
+#[must_use]
+pub fn bank_card(value: &str) -> String {
+    digits_only(value, 12..=19, 6, 4)
+}
+
+/// Masks a phone number: a mobile number of 11 digits, also with the country code `+86`. Anything else (a landline
+/// number, a foreign one) is hidden wholly.
+///
+/// ```
+/// use sm_fieldcrypt::mask;
+/// assert_eq!(mask::phone("13812345678"), "138****5678");
+/// assert_eq!(mask::phone("+8613812345678"), "+86138****5678");
+/// assert_eq!(mask::phone("0106552"), "*******");
+/// ```
+#[must_use]
+pub fn phone(value: &str) -> String {
+    match value.strip_prefix("+86") {
+        Some(number) if digits_of(number) == 11 => {
+            format!("+86{}", digits_only(number, 11..=11, 3, 4))
+        }
+        Some(_) => hide(value),
+        None => digits_only(value, 11..=11, 3, 4),
+    }
+}
+
+/// Masks a person's name, counted in characters (Unicode scalar values), not bytes.
+///
+/// One character: hidden. Two: the first is hidden (`*三`). Three or more: the first and the last stay
+/// (`张*三`, `欧**明`). A name with a middle dot (`·`, `•`, `‧`, `.`) or a space between its parts keeps only the
+/// first character of the first part and the marks (`阿********·****`), because its last part may be a family name.
+///
+/// ```
+/// use sm_fieldcrypt::mask;
+/// assert_eq!(mask::name("张小三"), "张*三");
+/// assert_eq!(mask::name("张三"), "*三");
+/// assert_eq!(mask::name("阿凡提·买买提"), "阿**·***");
+/// ```
+#[must_use]
+pub fn name(value: &str) -> String {
+    let is_mark = |c: char| matches!(c, '·' | '•' | '‧' | '.' | ' ');
+    let count = value.chars().count();
+    if value.chars().any(is_mark) {
+        let mask = |(i, c): (usize, char)| if i == 0 || is_mark(c) { c } else { STAR };
+        return value.chars().enumerate().map(mask).collect();
+    }
+    match count {
+        0 | 1 => hide(value),
+        2 => keep(value, 0, 1),
+        _ => keep(value, 1, 1),
+    }
+}
+
+/// Hides every character.
+fn hide(value: &str) -> String {
+    value.chars().map(|_| STAR).collect()
+}
+
+/// Keeps `first` and `last` characters of the value, if that hides at least one.
+fn keep(value: &str, first: usize, last: usize) -> String {
+    let count = value.chars().count();
+    let hidden_until = count.saturating_sub(last);
+    if hidden_until <= first {
+        return hide(value);
+    }
+    let mask = |(i, c)| {
+        if (first..hidden_until).contains(&i) {
+            STAR
+        } else {
+            c
+        }
+    };
+    value.chars().enumerate().map(mask).collect()
+}
+
+fn is_separator(c: char) -> bool {
+    c == ' ' || c == '-'
+}
+
+fn digits_of(value: &str) -> usize {
+    value.chars().filter(char::is_ascii_digit).count()
+}
+
+/// Keeps the first and last digits of a number written in digits and separators, if it has as many as it should.
+fn digits_only(
+    value: &str,
+    lengths: std::ops::RangeInclusive<usize>,
+    first: usize,
+    last: usize,
+) -> String {
+    let strange = value
+        .chars()
+        .any(|c| !c.is_ascii_digit() && !is_separator(c));
+    let digits = digits_of(value);
+    if strange || !lengths.contains(&digits) {
+        return hide(value);
+    }
+    let hidden = first..digits.saturating_sub(last);
+    let mut seen = 0_usize;
+    value
+        .chars()
+        .map(|c| {
+            if is_separator(c) {
+                return c;
+            }
+            let at = seen;
+            seen = seen.saturating_add(1);
+            if hidden.contains(&at) { STAR } else { c }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identity_numbers_of_both_generations() {
+        assert_eq!(identity_number("11010119900307461X"), "110***********461X");
+        assert_eq!(identity_number("11010119900307461x"), "110***********461x");
+        assert_eq!(identity_number("110101900307461"), "110********7461");
+    }
+
+    #[test]
+    fn anything_else_is_hidden_wholly() {
+        for bad in [
+            "",
+            "1",
+            "1101011990030746",
+            "1101011990030746100",
+            "11010119900307461Y",
+        ] {
+            assert_eq!(identity_number(bad), "*".repeat(bad.len()), "{bad}");
+        }
+        assert_eq!(identity_number("１１０１０１"), "******");
+        assert_eq!(identity_number("身份证号身份"), "******");
+        for bad in [
+            "",
+            "62284",
+            "62284804025",
+            "62284804025648900181",
+            "6228a80402564890018",
+        ] {
+            assert_eq!(bank_card(bad), "*".repeat(bad.len()), "{bad}");
+        }
+        for bad in [
+            "",
+            "1381234567",
+            "138123456789",
+            "+85213812345678",
+            "13812345abc",
+            "+8612",
+        ] {
+            assert_eq!(phone(bad), "*".repeat(bad.len()), "{bad}");
+        }
+        // The birth date in a 17-digit prefix with a multi-byte check character: same length in bytes is no way in.
+        assert_eq!(identity_number("1101011990030746é"), "*".repeat(17));
+    }
+
+    #[test]
+    fn cards_and_phones_keep_their_groups() {
+        assert_eq!(bank_card("622848040256"), "622848**0256");
+        assert_eq!(bank_card("6228-4804-0256-4890"), "6228-48**-****-4890");
+        assert_eq!(phone("138 1234 5678"), "138 **** 5678");
+        assert_eq!(phone("+86 138 1234 5678"), "+86 138 **** 5678");
+    }
+
+    #[test]
+    fn names_are_counted_in_characters() {
+        for (value, masked) in [
+            ("", ""),
+            ("张", "*"),
+            ("张三", "*三"),
+            ("张小三", "张*三"),
+            ("欧阳小明", "欧**明"),
+            ("买买提·艾力", "买**·**"),
+            ("John Smith", "J*** *****"),
+            ("𠮷野家", "𠮷*家"),
+        ] {
+            assert_eq!(name(value), masked);
+        }
+    }
+}

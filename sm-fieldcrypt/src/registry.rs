@@ -1,0 +1,409 @@
+//! The registry of field keys: its bytes, and what makes them trusted.
+//!
+//! # Format, version 1 (big-endian)
+//!
+//! ```text
+//! file    = "SMFCREG1" ‖ registry id 16 ‖ u64 epoch ‖ u8 length ‖ integrity KEK id ‖ u32 count ‖ record* ‖ epoch tag 32
+//! record  = u8 kind (1: field key) ‖ u32 length ‖ body ‖ tag 32
+//! body    = u8 state ‖ u8 origin (1: random, wrapped) ‖ u8 kdf (1: HKDF-SM3) ‖ u16 class ‖ u32 fek_id
+//!         ‖ u8 has tenant [‖ u16 length ‖ tenant] ‖ u64 created ‖ u32 active from ‖ u32 active until
+//!         ‖ u32 window minutes ‖ u8 length ‖ KEK id ‖ u16 length ‖ wrapped key
+//! ```
+//!
+//! Tags are HMAC-SM3 under the KEK's integrity key, which is independent of every field key: a record's over
+//! `"smfc1/record" ‖ registry id ‖ kind ‖ body`, the epoch's over `"smfc1/registry"` and every byte before it.
+//! Both are verified before anything is unwrapped: device wraps may have no associated data, so a known old blob
+//! could otherwise be put back. Records stand in strictly ascending order of (class, fek_id): one encoding per
+//! registry.
+
+use crate::crypto::tags_equal;
+use crate::error::Error;
+use crate::kek::provider::KekProvider;
+use crate::record::{KeyInfo, KeyRecord, KeyState};
+
+const MAGIC: &[u8; 8] = b"SMFCREG1";
+const RECORD_LABEL: &[u8] = b"smfc1/record";
+const EPOCH_LABEL: &[u8] = b"smfc1/registry";
+const WRAP_LABEL: &[u8] = b"smfc1/wrap";
+const KIND_FIELD_KEY: u8 = 1;
+const ORIGIN_WRAPPED: u8 = 1;
+const KDF_HKDF_SM3: u8 = 1;
+const MAX_BLOB: usize = 4096;
+/// Longest registry that is read, in bytes.
+pub(crate) const MAX_REGISTRY: usize = 64 << 20;
+
+/// A registry whose tags have been verified, or that this process has made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Registry {
+    pub(crate) id: [u8; 16],
+    pub(crate) epoch: u64,
+    pub(crate) integrity_kek: String,
+    pub(crate) records: Vec<KeyRecord>,
+}
+
+/// A registry as read: well-formed, nothing verified. The only way on is [`UnverifiedRegistry::verify`].
+pub(crate) struct UnverifiedRegistry<'a> {
+    registry: Registry,
+    /// What each tag covers, and the tag; the epoch's last.
+    messages: Vec<Vec<u8>>,
+    tags: Vec<&'a [u8; 32]>,
+}
+
+impl<'a> UnverifiedRegistry<'a> {
+    /// Takes the bytes apart.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
+        let mut reader = Reader { bytes, at: 0 };
+        if bytes.len() > MAX_REGISTRY {
+            return Err(reader.fault("longer than 64 MiB"));
+        }
+        if reader.array::<8>("cut off in the magic")? != MAGIC {
+            return Err(Error::Registry {
+                what: "wrong magic or version",
+                offset: 0,
+            });
+        }
+        let id = *reader.array::<16>("cut off in the registry id")?;
+        let epoch = u64::from_be_bytes(*reader.array("cut off in the epoch")?);
+        let integrity_kek = reader.short_text("cut off or not UTF-8 in the kek id")?;
+        let count = reader.u32("cut off in the record count")?;
+        let mut registry = Registry {
+            id,
+            epoch,
+            integrity_kek,
+            records: Vec::new(),
+        };
+        let mut messages = Vec::new();
+        let mut tags = Vec::new();
+        for _ in 0..count {
+            let start = reader.at;
+            let [kind] = *reader.array("cut off in a record")?;
+            if kind != KIND_FIELD_KEY {
+                return Err(Error::Registry {
+                    what: "unknown record kind",
+                    offset: start,
+                });
+            }
+            let length = reader.u32("cut off in a record")?;
+            let body = reader.take(as_usize(length), "cut off in a record")?;
+            let body_at = reader.at.saturating_sub(body.len());
+            let tag = reader.array("cut off in a record's tag")?;
+            let record = parse_body(body, body_at)?;
+            let key = |r: &KeyRecord| (r.info.class, r.info.fek_id);
+            if registry
+                .records
+                .last()
+                .is_some_and(|last| key(last) >= key(&record))
+            {
+                return Err(Error::Registry {
+                    what: "records are not in ascending order",
+                    offset: start,
+                });
+            }
+            messages.push(record_message(&registry.id, body));
+            tags.push(tag);
+            registry.records.push(record);
+        }
+        let covered = bytes.get(..reader.at).unwrap_or_default();
+        let tag = reader.array("cut off in the epoch tag")?;
+        if reader.at != bytes.len() {
+            return Err(reader.fault("bytes after the end"));
+        }
+        messages.push([EPOCH_LABEL, covered].concat());
+        tags.push(tag);
+        Ok(Self {
+            registry,
+            messages,
+            tags,
+        })
+    }
+
+    /// Verifies every tag under the provider's integrity key.
+    pub(crate) async fn verify(self, kek: &dyn KekProvider) -> Result<Registry, Error> {
+        if self.registry.integrity_kek != kek.id() {
+            return Err(Error::RegistryKek {
+                found: self.registry.integrity_kek,
+                provider: kek.id().into(),
+            });
+        }
+        let macs = integrity_macs(kek, &self.messages).await?;
+        for (i, (mac, tag)) in macs.iter().zip(&self.tags).enumerate() {
+            if !tags_equal(mac, *tag) {
+                let what = self.registry.records.get(i).map_or_else(
+                    || "the epoch tag over all records".into(),
+                    |r| {
+                        format!(
+                            "the record of field key {} of class {}",
+                            r.info.fek_id, r.info.class
+                        )
+                    },
+                );
+                return Err(Error::RegistryIntegrity { what });
+            }
+        }
+        Ok(self.registry)
+    }
+}
+
+impl Registry {
+    pub(crate) fn new(id: [u8; 16], kek: &dyn KekProvider) -> Self {
+        Self {
+            id,
+            epoch: 1,
+            integrity_kek: kek.id().into(),
+            records: Vec::new(),
+        }
+    }
+
+    /// The next free field key id of a class. Destroyed keys keep theirs.
+    pub(crate) fn next_fek_id(&self, class: u16) -> Result<u32, Error> {
+        let highest = self
+            .records
+            .iter()
+            .filter(|r| r.info.class == class)
+            .map(|r| r.info.fek_id)
+            .max();
+        highest
+            .unwrap_or(0)
+            .checked_add(1)
+            .ok_or(Error::RegistryFull {
+                what: "field key ids of the class are used up",
+            })
+    }
+
+    pub(crate) fn insert(&mut self, record: KeyRecord) {
+        let key = |r: &KeyRecord| (r.info.class, r.info.fek_id);
+        let at = self.records.partition_point(|r| key(r) < key(&record));
+        self.records.insert(at, record);
+    }
+
+    /// The registry's bytes, tags included.
+    pub(crate) async fn encode(&self, kek: &dyn KekProvider) -> Result<Vec<u8>, Error> {
+        let too_long = |what| Error::RegistryFull { what };
+        let bodies: Vec<Vec<u8>> = self
+            .records
+            .iter()
+            .map(encode_body)
+            .collect::<Result<_, _>>()?;
+        let messages: Vec<_> = bodies
+            .iter()
+            .map(|body| record_message(&self.id, body))
+            .collect();
+        let tags = integrity_macs(kek, &messages).await?;
+
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend_from_slice(&self.id);
+        bytes.extend_from_slice(&self.epoch.to_be_bytes());
+        push_short(&mut bytes, &self.integrity_kek)?;
+        let count = u32::try_from(bodies.len()).map_err(|_| too_long("too many records"))?;
+        bytes.extend_from_slice(&count.to_be_bytes());
+        for (body, tag) in bodies.iter().zip(&tags) {
+            bytes.push(KIND_FIELD_KEY);
+            let length = u32::try_from(body.len()).map_err(|_| too_long("a record is too long"))?;
+            bytes.extend_from_slice(&length.to_be_bytes());
+            bytes.extend_from_slice(body);
+            bytes.extend_from_slice(tag);
+        }
+        let tag = integrity_macs(kek, &[[EPOCH_LABEL, &bytes].concat()]).await?;
+        bytes.extend(tag.into_iter().flatten());
+        if bytes.len() > MAX_REGISTRY {
+            return Err(too_long("it would be longer than 64 MiB"));
+        }
+        Ok(bytes)
+    }
+}
+
+/// What a wrapped field key is bound to, besides its KEK.
+pub(crate) fn wrap_context(registry: &[u8; 16], info: &KeyInfo) -> Vec<u8> {
+    [
+        WRAP_LABEL,
+        registry,
+        &info.class.to_be_bytes(),
+        &info.fek_id.to_be_bytes(),
+        &[u8::from(info.tenant.is_some())],
+        info.tenant.as_deref().unwrap_or_default().as_bytes(),
+    ]
+    .concat()
+}
+
+async fn integrity_macs(
+    kek: &dyn KekProvider,
+    messages: &[Vec<u8>],
+) -> Result<Vec<[u8; 32]>, Error> {
+    let macs = kek.integrity_macs(messages).await?;
+    if macs.len() != messages.len() {
+        return Err(Error::Kek {
+            provider: kek.id().into(),
+            reason: "it did not return one mac a message".into(),
+        });
+    }
+    Ok(macs)
+}
+
+fn record_message(registry: &[u8; 16], body: &[u8]) -> Vec<u8> {
+    [RECORD_LABEL, registry, &[KIND_FIELD_KEY], body].concat()
+}
+
+fn encode_body(record: &KeyRecord) -> Result<Vec<u8>, Error> {
+    let info = &record.info;
+    let mut out = vec![info.state.id(), ORIGIN_WRAPPED, KDF_HKDF_SM3];
+    out.extend_from_slice(&info.class.to_be_bytes());
+    out.extend_from_slice(&info.fek_id.to_be_bytes());
+    match &info.tenant {
+        None => out.push(0),
+        Some(tenant) => {
+            out.push(1);
+            push_long(&mut out, tenant.as_bytes())?;
+        }
+    }
+    out.extend_from_slice(&info.created.to_be_bytes());
+    out.extend_from_slice(&info.active_from.to_be_bytes());
+    out.extend_from_slice(&info.active_until.to_be_bytes());
+    out.extend_from_slice(&info.window_minutes.to_be_bytes());
+    push_short(&mut out, &info.kek_id)?;
+    if record.blob.len() > MAX_BLOB {
+        return Err(Error::Kek {
+            provider: info.kek_id.clone(),
+            reason: "its wrapped key is longer than 4096 bytes".into(),
+        });
+    }
+    push_long(&mut out, &record.blob)?;
+    Ok(out)
+}
+
+fn parse_body(body: &[u8], offset: usize) -> Result<KeyRecord, Error> {
+    let short = "cut off in a record's body";
+    let mut reader = Reader { bytes: body, at: 0 };
+    let parsed = (|| {
+        let [state, origin, kdf] = *reader.array(short)?;
+        let fault = |what| Err(Error::Registry { what, offset: 0 });
+        let Some(state) = KeyState::from_id(state) else {
+            return fault("unknown key state");
+        };
+        if origin != ORIGIN_WRAPPED {
+            return fault("unknown key origin");
+        }
+        if kdf != KDF_HKDF_SM3 {
+            return fault("unknown kdf");
+        }
+        let class = u16::from_be_bytes(*reader.array(short)?);
+        let fek_id = reader.u32(short)?;
+        let tenant = match reader.array(short)? {
+            [0] => None,
+            [1] => {
+                Some(text(reader.long(short)?).ok_or_else(|| reader.fault("tenant is not UTF-8"))?)
+            }
+            _ => return Err(reader.fault("tenant mark is neither 0 nor 1")),
+        };
+        let created = u64::from_be_bytes(*reader.array(short)?);
+        let active_from = reader.u32(short)?;
+        let active_until = reader.u32(short)?;
+        let window_minutes = reader.u32(short)?;
+        let kek_id = reader.short_text("cut off or not UTF-8 in a kek id")?;
+        let blob = reader.long(short)?.to_vec();
+        if reader.at != body.len() {
+            return Err(reader.fault("bytes after a record's end"));
+        }
+        if class == 0 || fek_id == 0 || !(1..=1440).contains(&window_minutes) {
+            return fault("class, key id or window length is out of range");
+        }
+        if active_from >= active_until || active_from.checked_rem(window_minutes) != Some(0) {
+            return fault("the key's period is impossible");
+        }
+        if blob.len() > MAX_BLOB || blob.is_empty() != (state == KeyState::Destroyed) {
+            return fault("wrapped key does not fit the key's state");
+        }
+        let info = KeyInfo {
+            class,
+            fek_id,
+            tenant,
+            state,
+            kek_id,
+            created,
+            active_from,
+            active_until,
+            window_minutes,
+        };
+        Ok(KeyRecord { info, blob })
+    })();
+    parsed.map_err(|e| match e {
+        Error::Registry {
+            what,
+            offset: inside,
+        } => Error::Registry {
+            what,
+            offset: offset.saturating_add(inside),
+        },
+        other => other,
+    })
+}
+
+fn push_short(out: &mut Vec<u8>, value: &str) -> Result<(), Error> {
+    let length = u8::try_from(value.len()).map_err(|_| Error::Config {
+        what: "a kek id is longer than 255 bytes".into(),
+    })?;
+    out.push(length);
+    out.extend_from_slice(value.as_bytes());
+    Ok(())
+}
+
+fn push_long(out: &mut Vec<u8>, value: &[u8]) -> Result<(), Error> {
+    let length = u16::try_from(value.len()).map_err(|_| Error::RegistryFull {
+        what: "a record's field is too long",
+    })?;
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(value);
+    Ok(())
+}
+
+fn text(bytes: &[u8]) -> Option<String> {
+    std::str::from_utf8(bytes).ok().map(Into::into)
+}
+
+fn as_usize(value: u32) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+/// A cursor that cannot read past the end.
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn fault(&self, what: &'static str) -> Error {
+        Error::Registry {
+            what,
+            offset: self.at,
+        }
+    }
+
+    fn take(&mut self, length: usize, what: &'static str) -> Result<&'a [u8], Error> {
+        let end = self.at.checked_add(length);
+        let taken = end.and_then(|end| self.bytes.get(self.at..end));
+        let taken = taken.ok_or_else(|| self.fault(what))?;
+        self.at = self.at.saturating_add(length);
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self, what: &'static str) -> Result<&'a [u8; N], Error> {
+        let at = self.at;
+        self.take(N, what)?
+            .try_into()
+            .map_err(|_| Error::Registry { what, offset: at })
+    }
+
+    fn u32(&mut self, what: &'static str) -> Result<u32, Error> {
+        self.array(what).map(|bytes| u32::from_be_bytes(*bytes))
+    }
+
+    fn short_text(&mut self, what: &'static str) -> Result<String, Error> {
+        let [length] = *self.array(what)?;
+        let bytes = self.take(usize::from(length), what)?;
+        text(bytes).ok_or_else(|| self.fault(what))
+    }
+
+    fn long(&mut self, what: &'static str) -> Result<&'a [u8], Error> {
+        let length = u16::from_be_bytes(*self.array(what)?);
+        self.take(usize::from(length), what)
+    }
+}
