@@ -1,0 +1,877 @@
+//! One test for each class of attack or mistake that token libraries have fallen to, named after it.
+//! Unless a test is about the signature, the token is signed well: the rule itself must refuse.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    missing_docs
+)]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sm_jwt::*;
+use support::*;
+
+/// The forger's plain token passes: what the tests below refuse, they refuse for their own reason.
+#[test]
+fn baseline_is_accepted() {
+    assert_eq!(code(&forge(&header(), &payload())), "ok");
+    assert_eq!(code(&access_token()), "ok");
+}
+
+#[test]
+fn hazard_alg_none() {
+    for alg in ["none", "None", "NONE", "nOnE", ""] {
+        assert_eq!(
+            code(&forge_header(json!({ "alg": alg }))),
+            "algorithm_mismatch"
+        );
+    }
+    // Without a signature, too.
+    let unsigned = forge_header(json!({ "alg": "none" }));
+    let cut = unsigned.rsplit_once('.').unwrap().0;
+    assert_eq!(code(&format!("{cut}.")), "algorithm_mismatch");
+    assert_eq!(code(cut), "not_compact");
+    assert_eq!(
+        code(&forge_header(json!({ "alg": null }))),
+        "missing_header"
+    );
+    assert!(Profile::default().with_alg("none").is_err());
+    assert!(Profile::default().with_alg("NoNe").is_err());
+}
+
+#[test]
+fn hazard_alg_confusion() {
+    // Names that are in use for SM2 elsewhere count only for keys registered with them.
+    for alg in [
+        "HS256",
+        "ES256",
+        "SM2",
+        "SM2-SM3",
+        "SM3WithSM2",
+        "sgd_sm3_sm2",
+        "SGD_SM3_SM2 ",
+    ] {
+        assert_eq!(
+            code(&forge_header(json!({ "alg": alg }))),
+            "algorithm_mismatch"
+        );
+    }
+    for foreign in ["HS256", "RS256", "ES256", "EdDSA", "hs256"] {
+        assert!(Profile::default().with_alg(foreign).is_err());
+    }
+    // Only the protected header counts: the same members in the payload change nothing.
+    let token = forge(
+        &with(header(), json!({ "alg": "none" })),
+        &with(payload(), json!({ "alg": "SGD_SM3_SM2" })),
+    );
+    assert_eq!(code(&token), "algorithm_mismatch");
+    assert_eq!(
+        code(&forge_header(json!({ "crv": "P-256" }))),
+        "curve_mismatch"
+    );
+    assert_eq!(
+        code(&forge_header(json!({ "crv": null }))),
+        "curve_mismatch"
+    );
+    assert_eq!(code(&forge_header(json!({ "crv": 1 }))), "bad_header");
+}
+
+#[test]
+fn hazard_key_in_header() {
+    // An attacker's own key, offered in every way the header knows, signs nothing here.
+    let d = [7u8; 32];
+    let jwk = private_jwk(&d);
+    let public = json!({ "kty": "EC", "crv": "SM2", "x": jwk["x"], "y": jwk["y"] });
+    let header = with(
+        header(),
+        json!({
+            "jwk": public, "jku": "https://evil.example/keys", "x5u": "https://evil.example/cert",
+            "x5c": ["MIIB"],
+        }),
+    );
+    // Signed by the registered key it passes: the members are ignored.
+    assert_eq!(code(&forge(&header, &payload())), "ok");
+    // Signed by the offered key it does not.
+    let attacker = SigningKey::from_jwk(&jwk.to_string()).unwrap();
+    let token = Signer::new(attacker, kid(KID), Profile::default())
+        .unwrap()
+        .with_clock(Arc::new(clock()))
+        .sign(&claims(), TokenType::Access, &NoExtra)
+        .unwrap();
+    let (input, signature) = token.rsplit_once('.').unwrap();
+    let header = b64(header.to_string());
+    let swapped = format!("{header}.{}.{signature}", input.split_once('.').unwrap().1);
+    assert_eq!(code(&token), "bad_signature");
+    assert_eq!(code(&swapped), "bad_signature");
+}
+
+#[test]
+fn hazard_kid_injection() {
+    for name in [
+        "../../etc/passwd",
+        "key-1' OR '1'='1",
+        "| cat /etc/passwd",
+        "https://evil.example",
+        "KEY-1",
+        "key-1 ",
+        "%6bey-1",
+    ] {
+        assert_eq!(code(&forge_header(json!({ "kid": name }))), "unknown_key");
+    }
+    for name in [
+        json!(""),
+        json!("key-1\u{0}"),
+        json!("a\nb"),
+        json!("k".repeat(257)),
+        json!(1),
+        json!(["key-1"]),
+    ] {
+        assert_eq!(code(&forge_header(json!({ "kid": name }))), "bad_header");
+    }
+    assert_eq!(
+        code(&forge_header(json!({ "kid": null }))),
+        "missing_header"
+    );
+    // What a message repeats of it cannot break a log line.
+    let verifier = access_verifier();
+    let token = forge_header(json!({ "kid": "a\u{202e}\"b" }));
+    let message = check(&verifier, &token).unwrap_err().to_string();
+    assert!(!message.contains('\u{202e}'), "{message}");
+    let duplicate = Verifier::builder(TokenType::Access, ReplayPolicy::MultiUse)
+        .issuer(
+            ISSUER,
+            [
+                (kid("a"), verifying_key(), Profile::default()),
+                (
+                    kid("a"),
+                    SigningKey::generate().unwrap().verifying_key().clone(),
+                    Profile::default(),
+                ),
+            ],
+        )
+        .audience(AUDIENCE)
+        .build();
+    assert_eq!(duplicate.unwrap_err().code(), "bad_configuration");
+}
+
+#[test]
+fn hazard_psychic_signature() {
+    let token = access_token();
+    let (input, _) = token.rsplit_once('.').unwrap();
+    let n = hex_n();
+    let good = raw_signature(input.as_bytes());
+    let (r, s) = good.split_at(32);
+    let pairs: Vec<(&[u8], &[u8])> = vec![
+        (&[0; 32], &[0; 32]),
+        (&[0; 32], s),
+        (r, &[0; 32]),
+        (&n, s),
+        (r, &n),
+        (&n, &n),
+        (&[0xFF; 32], &[0xFF; 32]),
+    ];
+    for (r, s) in pairs {
+        let token = format!("{input}.{}", b64([r, s].concat()));
+        assert_eq!(code(&token), "bad_signature");
+    }
+    // r + s = n
+    let mut minus_r = n;
+    let mut borrow = 0i16;
+    for (out, byte) in minus_r.iter_mut().zip(r).rev() {
+        let difference = i16::from(*out) - i16::from(*byte) - borrow;
+        borrow = i16::from(difference < 0);
+        *out = difference.rem_euclid(256) as u8;
+    }
+    let token = format!("{input}.{}", b64([r, &minus_r].concat()));
+    assert_eq!(code(&token), "bad_signature");
+    let token = format!("{input}.{}", b64(good));
+    assert_eq!(code(&token), "ok");
+}
+
+fn hex_n() -> [u8; 32] {
+    let mut n = [0xFF; 32];
+    n[3] = 0xFE;
+    n[16..].copy_from_slice(&[
+        0x72, 0x03, 0xDF, 0x6B, 0x21, 0xC6, 0x05, 0x2B, 0x53, 0xBB, 0xF4, 0x09, 0x39, 0xD5, 0x41,
+        0x23,
+    ]);
+    n
+}
+
+#[test]
+fn hazard_signature_malleability() {
+    let token = access_token();
+    let (input, signature) = token.rsplit_once('.').unwrap();
+    let raw = unb64(signature);
+    // Any other length of the raw form.
+    for other in [
+        &raw[..63],
+        &[&raw[..], &[0]].concat(),
+        &[&[0], &raw[..]].concat(),
+        &[][..],
+    ] {
+        assert_eq!(code(&format!("{input}.{}", b64(other))), "bad_signature");
+    }
+    // Every other base64url spelling of the same bytes.
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let (body, last) = signature.split_at(signature.len() - 1);
+    let value = alphabet
+        .iter()
+        .position(|c| *c == last.as_bytes()[0])
+        .unwrap();
+    for low in 1..16 {
+        let other = alphabet[value | low] as char;
+        assert_eq!(code(&format!("{input}.{body}{other}")), "bad_base64");
+    }
+    for tail in ["=", "==", "\n", " ", "+", "/"] {
+        assert_eq!(code(&format!("{token}{tail}")), "bad_base64");
+    }
+    // The raw form where the profile says raw, DER where it says DER: never the other.
+    let der = SignatureEncodingCase::der(&raw);
+    assert_eq!(code(&format!("{input}.{}", b64(&der))), "bad_signature");
+}
+
+/// DER of (r, s), by the `sm2` crate.
+struct SignatureEncodingCase;
+
+impl SignatureEncodingCase {
+    fn der(raw: &[u8]) -> Vec<u8> {
+        let signature = sm2::dsa::Signature::from_slice(raw).unwrap();
+        let integer = |scalar: &[u8]| {
+            let start = scalar.iter().position(|byte| *byte != 0).unwrap();
+            let mut body = scalar[start..].to_vec();
+            if body[0] >= 0x80 {
+                body.insert(0, 0);
+            }
+            [&[2, body.len() as u8], &body[..]].concat()
+        };
+        let body = [integer(&signature.r_bytes()), integer(&signature.s_bytes())].concat();
+        [&[0x30, body.len() as u8], &body[..]].concat()
+    }
+}
+
+#[test]
+fn hazard_non_canonical_der() {
+    let profile = Profile::default().with_encoding(SignatureEncoding::Der);
+    let verifier = Verifier::builder(TokenType::Access, ReplayPolicy::MultiUse)
+        .issuer(ISSUER, [(kid(KID), verifying_key(), profile)])
+        .audience(AUDIENCE)
+        .clock(Arc::new(clock()))
+        .build()
+        .unwrap();
+    let token = access_token();
+    let (input, signature) = token.rsplit_once('.').unwrap();
+    let raw = unb64(signature);
+    let der = SignatureEncodingCase::der(&raw);
+    let with_signature = |bytes: &[u8]| format!("{input}.{}", b64(bytes));
+    assert_eq!(outcome(&verifier, &with_signature(&der)), "ok");
+    assert_eq!(outcome(&verifier, &token), "bad_signature");
+
+    let body = &der[2..];
+    let r_len = usize::from(body[1]);
+    let (r, s) = body.split_at(2 + r_len);
+    let tlv = |tag: u8, body: &[u8]| [&[tag, body.len() as u8], body].concat();
+    let padded = |integer: &[u8]| tlv(2, &[&[0], &integer[2..]].concat());
+    let cases: Vec<Vec<u8>> = vec![
+        // A byte left over, outside and inside.
+        [&der[..], &[0]].concat(),
+        tlv(0x30, &[body, &[0]].concat()),
+        // A third integer.
+        tlv(0x30, &[body, &[2, 1, 1]].concat()),
+        // Zero-padded integers.
+        tlv(0x30, &[&padded(r), s].concat()),
+        tlv(0x30, &[r, &padded(s)].concat()),
+        // Long and indefinite forms of the length.
+        [&[0x30, 0x81, body.len() as u8], body].concat(),
+        [&[0x30, 0x82, 0, body.len() as u8], body].concat(),
+        [&[0x30, 0x80], body, &[0, 0]].concat(),
+        // Another tag, cut short, nothing.
+        tlv(0x31, body),
+        der[..der.len() - 1].to_vec(),
+        Vec::new(),
+        tlv(0x30, &[]),
+        // An integer of no bytes; zero; negative.
+        tlv(0x30, &[&[2, 0], s].concat()),
+        tlv(0x30, &[&[2, 1, 0], s].concat()),
+        tlv(0x30, &[&[2, 1, 0xFF], s].concat()),
+    ];
+    for case in cases {
+        let outcome = outcome(&verifier, &with_signature(&case));
+        assert!(
+            matches!(outcome, "bad_signature" | "too_large"),
+            "{case:02x?}: {outcome}"
+        );
+    }
+}
+
+#[test]
+fn hazard_crit() {
+    for crit in [
+        json!(["b64"]),
+        json!(["unknown"]),
+        json!([]),
+        json!(["exp", "exp"]),
+        json!(["alg"]),
+        json!("kid"),
+        json!({}),
+        json!(null),
+        json!(1),
+    ] {
+        // `with` drops nulls, so the header is written by hand.
+        let mut header = header();
+        header["crit"] = crit;
+        assert_eq!(code(&forge(&header, &payload())), "critical_header");
+    }
+}
+
+#[test]
+fn hazard_b64_false() {
+    for b64 in [json!(false), json!(true), json!("false")] {
+        assert_eq!(
+            code(&forge_header(json!({ "b64": b64 }))),
+            "unencoded_payload"
+        );
+    }
+    // With an unencoded payload the token does not even read.
+    let head = support::b64(with(header(), json!({ "b64": false })).to_string());
+    let text = payload().to_string();
+    let token = format!("{head}.{text}.{}", support::b64([1u8; 64]));
+    assert_ne!(code(&token), "ok");
+}
+
+#[test]
+fn hazard_claim_type_confusion() {
+    let wrong: [(&str, Vec<Value>); 14] = [
+        (
+            "iss",
+            vec![json!(1), json!([ISSUER]), json!({}), json!(true), json!("")],
+        ),
+        (
+            "sub",
+            vec![json!(1), json!(["user-1"]), json!({}), json!("")],
+        ),
+        (
+            "aud",
+            vec![
+                json!(1),
+                json!([]),
+                json!([1]),
+                json!([AUDIENCE, 1]),
+                json!({}),
+                json!(""),
+                json!([AUDIENCE, ""]),
+                json!([[AUDIENCE]]),
+            ],
+        ),
+        (
+            "exp",
+            vec![json!("1700000600"), json!([NOW + 600]), json!(true)],
+        ),
+        ("nbf", vec![json!("1700000000"), json!({})]),
+        ("iat", vec![json!("1700000000"), json!(false)]),
+        (
+            "jti",
+            vec![json!(1), json!(["id"]), json!(""), json!("x".repeat(257))],
+        ),
+        ("tenant_id", vec![json!(1), json!(["bank-a"]), json!("")]),
+        (
+            "roles",
+            vec![
+                json!("admin"),
+                json!([1]),
+                json!([["admin"]]),
+                json!({"0": "admin"}),
+                json!([""]),
+            ],
+        ),
+        ("sm2_kid", vec![json!(1), json!([KID])]),
+        ("ext", vec![json!(1), json!([]), json!("x")]),
+        ("amr", vec![json!("pwd"), json!([1])]),
+        ("acr", vec![json!(2), json!([])]),
+        ("auth_time", vec![json!("1"), json!(1.5)]),
+    ];
+    for (claim, values) in wrong {
+        for value in values {
+            let token = forge_payload(json!({ claim: value }));
+            let error = check(&access_verifier(), &token).unwrap_err();
+            assert!(
+                matches!(error, Error::ClaimType { claim: named } if named == claim),
+                "{claim} = {value}: {error}"
+            );
+        }
+    }
+    // null is a wrong type too, not absence.
+    for claim in [
+        "iss",
+        "sub",
+        "aud",
+        "exp",
+        "nbf",
+        "iat",
+        "jti",
+        "tenant_id",
+        "roles",
+        "ext",
+    ] {
+        let mut payload = payload();
+        payload[claim] = Value::Null;
+        assert_eq!(code(&forge(&header(), &payload)), "bad_claim", "{claim}");
+    }
+    // The payload must be an object.
+    for text in [
+        "[]", "\"x\"", "1", "null", "true", "", " ", "{", "{}{}", "{},",
+    ] {
+        assert_eq!(
+            code(&forge_text(&header().to_string(), text)),
+            "bad_json",
+            "{text}"
+        );
+    }
+    for claim in ["iss", "sub", "aud", "exp", "iat", "jti", "sm2_kid"] {
+        assert_eq!(
+            code(&forge_payload(json!({ claim: null }))),
+            "missing_claim",
+            "{claim}"
+        );
+    }
+}
+
+#[test]
+fn hazard_numeric_date() {
+    // As text, because a JSON value cannot hold all of them.
+    for date in [
+        "1700000600.0",
+        "1700000600.5",
+        "1.7e9",
+        "17e8",
+        "-1",
+        "-0",
+        "1e400",
+        "18446744073709551616",
+        "99999999999999999999999999",
+        "0x10",
+        "01",
+        "+1",
+        "NaN",
+        "Infinity",
+    ] {
+        let text = payload()
+            .to_string()
+            .replace(&(NOW + 600).to_string(), date);
+        let outcome = code(&forge_text(&header().to_string(), &text));
+        assert!(
+            matches!(outcome, "bad_claim" | "bad_json"),
+            "{date}: {outcome}"
+        );
+    }
+    // The largest integer neither overflows nor wraps.
+    let forever = forge_payload(json!({ "exp": u64::MAX }));
+    assert_eq!(code(&forever), "ok");
+    let capped = access_builder()
+        .max_lifetime(Duration::from_secs(3600))
+        .build()
+        .unwrap();
+    assert_eq!(outcome(&capped, &forever), "bad_lifetime");
+    assert_eq!(
+        code(&forge_payload(json!({ "iat": u64::MAX, "exp": u64::MAX }))),
+        "issued_in_future"
+    );
+    assert_eq!(
+        code(&forge_payload(json!({ "nbf": u64::MAX }))),
+        "not_yet_valid"
+    );
+    assert_eq!(
+        code(&forge_payload(json!({ "exp": 0, "iat": 0 }))),
+        "expired"
+    );
+    assert_eq!(
+        code(&forge_payload(json!({ "exp": NOW + 5, "iat": NOW + 10 }))),
+        "bad_lifetime"
+    );
+    assert_eq!(
+        code(&forge_payload(json!({ "exp": NOW + 5, "iat": NOW + 5 }))),
+        "bad_lifetime"
+    );
+}
+
+#[test]
+fn hazard_one_clock_reading() {
+    /// Counts how often it is read.
+    #[derive(Debug, Default)]
+    struct Counting(std::sync::atomic::AtomicU64);
+    impl Clock for Counting {
+        fn unix_seconds(&self) -> u64 {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            NOW
+        }
+    }
+    let clock = Arc::new(Counting::default());
+    let verifier = access_builder()
+        .clock(clock.clone())
+        .max_age(Duration::from_secs(60))
+        .max_lifetime(Duration::from_secs(600))
+        .build()
+        .unwrap();
+    assert_eq!(
+        outcome(&verifier, &forge_payload(json!({ "nbf": NOW }))),
+        "ok"
+    );
+    assert_eq!(clock.0.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
+#[test]
+fn hazard_duplicate_members() {
+    let header_text = header().to_string();
+    let payload_text = payload().to_string();
+    let inject = |text: &str, members: &str| text.replacen('{', &format!("{{{members},"), 1);
+    for members in [
+        r#""alg":"none""#,
+        r#""kid":"other""#,
+        r#""x":{"a":1,"a":2}"#,
+        r#""x":[{"y":[{"a":1,"b":2,"a":1}]}]"#,
+        r#""x":1,"x":1"#,
+        // The same name, spelled with an escape.
+        r#""\u0061lg":"none""#,
+    ] {
+        let token = forge_text(&inject(&header_text, members), &payload_text);
+        assert_eq!(code(&token), "duplicate_member", "{members}");
+    }
+    for members in [
+        r#""sub":"admin""#,
+        r#""aud":"other""#,
+        r#""\u0073ub":"admin""#,
+        r#""ext":{"a":1,"a":2}"#,
+        r#""ext":{"a":{"b":[{"c":1,"c":2}]}}"#,
+        r#""custom":1,"custom":2"#,
+        r#""custom":{"a":1,"a":2}"#,
+    ] {
+        let token = forge_text(&header_text, &inject(&payload_text, members));
+        assert_eq!(code(&token), "duplicate_member", "{members}");
+    }
+    // Far apart, past the point where names are hashed.
+    let many: Vec<String> = (0..60).map(|i| format!(r#""m{i}":{i}"#)).collect();
+    let unique = inject(&payload_text, &many.join(","));
+    assert_eq!(code(&forge_text(&header_text, &unique)), "ok");
+    for twice in ["m0", "m23", "m24", "m25", "m59"] {
+        let text = inject(&unique, &format!(r#""{twice}":0"#));
+        assert_eq!(
+            code(&forge_text(&header_text, &text)),
+            "duplicate_member",
+            "{twice}"
+        );
+    }
+}
+
+#[test]
+fn hazard_dots_and_sizes() {
+    let token = access_token();
+    let cut = token.rsplit_once('.').unwrap().0.to_owned();
+    for text in [
+        String::new(),
+        ".".into(),
+        cut,
+        format!("{token}."),
+        format!(".{token}"),
+        format!("{token}.{token}"),
+        "....".into(),
+        ".".repeat(10_000),
+        "a.b.c.d.e".into(),
+    ] {
+        assert_eq!(code(&text), "not_compact", "{}", text.len());
+    }
+    assert_eq!(code(".."), "bad_json");
+    assert_eq!(code(&".".repeat(20_000)), "too_large");
+    assert_eq!(code(&"a".repeat(16 * 1024 + 1)), "too_large");
+    let wide = json!({ "custom": "x".repeat(13 * 1024) });
+    assert_eq!(code(&forge_payload(wide)), "too_large");
+    assert_eq!(
+        code(&forge_header(json!({ "custom": "x".repeat(3 * 1024) }))),
+        "too_large"
+    );
+    assert_eq!(
+        code(&format!(
+            "{}.{}",
+            forge_payload(json!({})).rsplit_once('.').unwrap().0,
+            b64([1; 73])
+        )),
+        "too_large"
+    );
+
+    let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!([inner]));
+    assert_eq!(code(&forge_payload(json!({ "custom": nested(15) }))), "ok");
+    assert_eq!(
+        code(&forge_payload(json!({ "custom": nested(16) }))),
+        "too_deep"
+    );
+    assert_eq!(
+        code(&forge_payload(json!({ "ext": { "a": nested(14) } }))),
+        "ok"
+    );
+    assert_eq!(
+        code(&forge_payload(json!({ "ext": { "a": nested(15) } }))),
+        "too_deep"
+    );
+    assert_eq!(
+        code(&forge_header(json!({ "custom": nested(16) }))),
+        "too_deep"
+    );
+    let deep = format!(r#"{{"a":{}1{}}}"#, "[".repeat(5000), "]".repeat(5000));
+    assert_eq!(code(&forge_text(&header().to_string(), &deep)), "too_deep");
+    let many: Vec<u32> = (0..257).collect();
+    assert_eq!(
+        code(&forge_payload(json!({ "custom": many }))),
+        "too_many_members"
+    );
+    let roles: Vec<String> = (0..257).map(|i| format!("r{i}")).collect();
+    assert_eq!(
+        code(&forge_payload(json!({ "roles": roles }))),
+        "too_many_members"
+    );
+    assert_eq!(
+        code(&forge_payload(json!({ "aud": roles }))),
+        "too_many_members"
+    );
+}
+
+#[test]
+fn hazard_limits_come_first() {
+    // With limits this tight nothing of the token is looked at.
+    let limits = Limits::default().with_token_bytes(10);
+    let error = UnverifiedToken::parse("not a token at all", &limits).unwrap_err();
+    assert_eq!(error.code(), "too_large");
+}
+
+#[test]
+fn hazard_cross_use_of_types() {
+    for (typ, expected) in [
+        ("at+jwt", "ok"),
+        ("AT+JWT", "ok"),
+        ("application/at+jwt", "ok"),
+        ("refresh+jwt", "type_mismatch"),
+        ("txn+jwt", "type_mismatch"),
+        ("dpop+jwt", "type_mismatch"),
+        ("JWT", "type_mismatch"),
+        ("", "type_mismatch"),
+        ("at+jwt ", "type_mismatch"),
+        ("application/", "type_mismatch"),
+        ("application/application/at+jwt", "type_mismatch"),
+    ] {
+        assert_eq!(
+            code(&forge_header(json!({ "typ": typ }))),
+            expected,
+            "{typ}"
+        );
+    }
+    assert_eq!(
+        code(&forge_header(json!({ "typ": null }))),
+        "missing_header"
+    );
+    assert_eq!(code(&forge_header(json!({ "typ": 1 }))), "bad_header");
+    // And the other way round: every type passes its own verifier only.
+    let types = [
+        TokenType::Access,
+        TokenType::Refresh,
+        TokenType::Transaction,
+    ];
+    for signed in types {
+        let token = signer().sign(&claims(), signed, &NoExtra).unwrap();
+        for wanted in types {
+            let verifier = builder(wanted, ReplayPolicy::MultiUse).build().unwrap();
+            let expected = if signed == wanted {
+                "ok"
+            } else {
+                "type_mismatch"
+            };
+            assert_eq!(outcome(&verifier, &token), expected);
+        }
+    }
+}
+
+#[test]
+fn hazard_one_key_one_use() {
+    let with_keys = |keys: Vec<(KeyId, VerifyingKey, Profile)>,
+                     more: Vec<(KeyId, VerifyingKey, Profile)>| {
+        let mut builder = Verifier::builder(TokenType::Access, ReplayPolicy::MultiUse)
+            .issuer(ISSUER, keys)
+            .audience(AUDIENCE);
+        if !more.is_empty() {
+            builder = builder.issuer("https://other.example", more);
+        }
+        builder.build().map(|_| ())
+    };
+    let key = || (kid("a"), verifying_key(), Profile::default());
+    let same_key = (kid("b"), verifying_key(), Profile::default());
+    let other_key = |name: &str| {
+        let key = SigningKey::generate().unwrap();
+        (kid(name), key.verifying_key().clone(), Profile::default())
+    };
+    assert!(with_keys(vec![key(), other_key("b")], vec![]).is_ok());
+    assert!(with_keys(vec![key()], vec![other_key("a")]).is_ok());
+    assert!(with_keys(vec![key(), same_key.clone()], vec![]).is_err());
+    assert!(with_keys(vec![key()], vec![same_key]).is_err());
+    assert!(with_keys(vec![], vec![]).is_err());
+    // A key marked for encryption is not taken for signatures.
+    let mut jwk = private_jwk(&D);
+    jwk["use"] = json!("enc");
+    assert_eq!(
+        SigningKey::from_jwk(&jwk.to_string()).unwrap_err().code(),
+        "bad_key"
+    );
+}
+
+#[test]
+fn hazard_issuer_mix_up() {
+    // Two issuers with a key of the same name: each key speaks for its own issuer only.
+    let other = SigningKey::generate().unwrap();
+    let verifier = access_builder()
+        .issuer(
+            "https://other.example",
+            [(kid(KID), other.verifying_key().clone(), Profile::default())],
+        )
+        .build()
+        .unwrap();
+    let other = Signer::new(other, kid(KID), Profile::default())
+        .unwrap()
+        .with_clock(Arc::new(clock()));
+    let sign = |signer: &Signer, issuer: &str| {
+        signer
+            .sign(&claims().issuer(issuer), TokenType::Access, &NoExtra)
+            .unwrap()
+    };
+    assert_eq!(outcome(&verifier, &sign(&signer(), ISSUER)), "ok");
+    assert_eq!(
+        outcome(&verifier, &sign(&other, "https://other.example")),
+        "ok"
+    );
+    assert_eq!(outcome(&verifier, &sign(&other, ISSUER)), "bad_signature");
+    assert_eq!(
+        outcome(&verifier, &sign(&signer(), "https://other.example")),
+        "bad_signature"
+    );
+    for stranger in [
+        "https://third.example",
+        "https://issuer.example/",
+        "HTTPS://issuer.example",
+    ] {
+        assert_eq!(
+            outcome(&verifier, &sign(&signer(), stranger)),
+            "unknown_issuer"
+        );
+    }
+}
+
+#[test]
+fn hazard_kid_claim_mismatch() {
+    assert_eq!(
+        code(&forge_payload(json!({ "sm2_kid": "key-2" }))),
+        "kid_mismatch"
+    );
+    assert_eq!(
+        code(&forge_payload(json!({ "sm2_kid": null }))),
+        "missing_claim"
+    );
+}
+
+#[test]
+fn hazard_jwe_taken_for_jws() {
+    // Five parts never read as a JWS, whatever their header says.
+    let header = b64(with(header(), json!({ "enc": "SM4-GCM" })).to_string());
+    assert_eq!(code(&format!("{header}.AA.AA.AA.AA")), "not_compact");
+}
+
+#[test]
+fn hazard_unverified_token_shows_nothing() {
+    let token = UnverifiedToken::parse(&access_token(), &Limits::default()).unwrap();
+    assert_eq!(format!("{token:?}"), "UnverifiedToken { .. }");
+    assert_eq!(token.unverified_kid(), KID);
+    assert_eq!(token.unverified_issuer(), ISSUER);
+    // Nor do keys show more than a fingerprint of their public half.
+    let shown = format!("{:?} {:?}", signing_key(), signer()).to_lowercase();
+    let fingerprint = format!("{:?}", verifying_key()).to_lowercase();
+    assert!(
+        fingerprint.len() < 32 && shown.contains(&fingerprint),
+        "{shown}"
+    );
+    let d: String = D.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(
+        !shown.contains(&d[..8]) && !shown.contains(&b64(D)[..8].to_lowercase()),
+        "{shown}"
+    );
+    let verified = format!("{:?}", check(&access_verifier(), &access_token()).unwrap());
+    assert!(!verified.contains("user-1"), "{verified}");
+}
+
+#[tokio::test]
+async fn hazard_replay() {
+    let store = Arc::new(MemoryReplayStore::new(100, Arc::new(clock())));
+    let verifier = builder(TokenType::Transaction, ReplayPolicy::SingleUse)
+        .replay_store(store.clone())
+        .build()
+        .unwrap();
+    let token = signer()
+        .sign(&claims(), TokenType::Transaction, &NoExtra)
+        .unwrap();
+    // Offline verification never vouches for a single-use token, alone or among others.
+    assert_eq!(outcome(&verifier, &token), "replay_check_required");
+    let parsed = UnverifiedToken::parse(&token, verifier.limits()).unwrap();
+    let many = verifier.verify_many::<NoExtra>([parsed]);
+    assert!(matches!(many[..], [Err(Error::ReplayCheckRequired)]));
+
+    // A token that fails another check is not consumed: replay comes last.
+    let mut tampered = token.clone();
+    tampered.replace_range(
+        token.len() - 8..token.len() - 7,
+        if token.as_bytes()[token.len() - 8] == b'A' {
+            "B"
+        } else {
+            "A"
+        },
+    );
+    assert_eq!(
+        verifier
+            .accept::<NoExtra>(&tampered)
+            .await
+            .unwrap_err()
+            .code(),
+        "bad_signature"
+    );
+    let elsewhere = signer()
+        .sign(
+            &claims().audience("x").token_id("same"),
+            TokenType::Transaction,
+            &NoExtra,
+        )
+        .unwrap();
+    assert!(store.is_empty());
+    assert!(verifier.accept::<NoExtra>(&token).await.is_ok());
+    assert_eq!(
+        verifier.accept::<NoExtra>(&token).await.unwrap_err().code(),
+        "replayed"
+    );
+    // The same jti again is a replay even in another token.
+    assert!(verifier.accept::<NoExtra>(&elsewhere).await.is_ok());
+    let again = signer()
+        .sign(
+            &claims().subject("other").token_id("same"),
+            TokenType::Transaction,
+            &NoExtra,
+        )
+        .unwrap();
+    assert_eq!(
+        verifier.accept::<NoExtra>(&again).await.unwrap_err().code(),
+        "replayed"
+    );
+    // A multi-use token may be shown again and again.
+    let access = access_verifier();
+    let token = access_token();
+    for _ in 0..3 {
+        assert!(access.accept::<NoExtra>(&token).await.is_ok());
+    }
+}
