@@ -1,0 +1,363 @@
+//! The log as a service holds it: many producers, one writer thread, group commit.
+
+use crate::chain;
+use crate::checkpoint::{CheckpointSigner, SignedCheckpoint};
+use crate::clock::{Clock, EventTime};
+use crate::config::Config;
+use crate::details::Details;
+use crate::error::{Error, SignError};
+use crate::event::{Event, Kind, Outcome, Who};
+use crate::hex;
+use crate::queue::{Item, Queue, Status, Work};
+use crate::random::{OsRandomness, Randomness};
+use crate::receipt::{self, Committed, Promise, Receipt};
+use crate::recovery;
+use crate::storage::Storage;
+use crate::writer::{Prepared, Writer};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// An open audit log. Clones share it.
+///
+/// [`append`](Self::append) returns at once with a [`Receipt`]; one thread takes whatever waits,
+/// writes it as one batch, syncs, and only then keeps the receipts' promises. After a failed write
+/// or sync nothing is tried again: every later append fails, and opening the log anew tells what is
+/// on disk.
+///
+/// Call [`close`](Self::close) at the end. Dropping the last clone does the same as well as it can,
+/// and blocks while it does.
+#[derive(Clone)]
+pub struct AuditLog {
+    handle: Arc<Handle>,
+}
+
+struct Handle {
+    stream: Arc<str>,
+    queue: Arc<Queue>,
+    clock: Arc<dyn Clock>,
+    random: Box<dyn Randomness>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl AuditLog {
+    /// Opens a stream, or begins it, with the operating system's random numbers.
+    ///
+    /// An unfinished batch at the end (a crash) is set aside in a file of its own and stated in the
+    /// log by a signed event before anything else is accepted.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for bad settings or another stream's directory, [`Error::Storage`] when
+    /// the storage fails or is in use, [`Error::Damaged`] when stored bytes are damaged in a way that
+    /// no crash explains (nothing is changed then), [`Error::Sign`] when a recovery cannot be signed.
+    pub fn open(
+        config: Config,
+        storage: impl Storage + 'static,
+        signer: impl CheckpointSigner + 'static,
+        clock: impl Clock + 'static,
+    ) -> Result<Self, Error> {
+        Self::open_with(config, storage, signer, clock, OsRandomness)
+    }
+
+    /// As [`open`](Self::open), with salts from `random`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(
+        config: Config,
+        storage: impl Storage + 'static,
+        signer: impl CheckpointSigner + 'static,
+        clock: impl Clock + 'static,
+        random: impl Randomness + 'static,
+    ) -> Result<Self, Error> {
+        config.check()?;
+        let stream: Arc<str> = config.stream.as_str().into();
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        let mut storage: Box<dyn Storage> = Box::new(storage);
+        storage
+            .lock()
+            .map_err(|error| Error::storage("lock", ".", error))?;
+        let recovered = recovery::recover(&mut *storage, &stream)?;
+        let mut writer = Writer::start(
+            Arc::clone(&stream),
+            storage,
+            Box::new(signer),
+            Arc::clone(&clock),
+            config.segment_bytes,
+            &recovered,
+        )?;
+        let queue = Arc::new(Queue::new(&config));
+        for aside in &recovered.set_aside {
+            let details = Details::new()
+                .with("bytes", aside.bytes.to_string())
+                .with("file", aside.settled_name())
+                .with("sm3", hex::encode(&aside.hash));
+            let event = Event::new(
+                clock.now(),
+                Who::system("audit-log"),
+                Kind::Recovery,
+                Outcome::success(),
+                details,
+            );
+            let batch = writer.commit(&[prepare(&event, &random)?], true)?;
+            if let Some(head) = batch.head {
+                queue.signed(head?);
+            }
+            writer.settle(aside)?;
+        }
+        queue.opened(writer.size(), writer.signed_size());
+        let thread = {
+            let (stream, queue) = (Arc::clone(&stream), Arc::clone(&queue));
+            std::thread::Builder::new()
+                .name("audit-log".into())
+                .spawn(move || run(&stream, &queue, writer, &config))
+                .map_err(|error| Error::storage("start the writer of", ".", error))?
+        };
+        Ok(Self {
+            handle: Arc::new(Handle {
+                stream,
+                queue,
+                clock,
+                random: Box::new(random),
+                thread: Mutex::new(Some(thread)),
+            }),
+        })
+    }
+
+    /// Hands an event to the log. Returns at once unless the queue is full and the policy is
+    /// [`WhenFull::Block`](crate::WhenFull::Block); in asynchronous code use
+    /// [`append_async`](Self::append_async).
+    ///
+    /// # Errors
+    /// [`Error::Event`] for a malformed event, [`Error::QueueFull`], [`Error::Closed`],
+    /// [`Error::Stopped`], [`Error::Unsigned`], [`Error::Random`] when there is no salt.
+    pub fn append(&self, event: Event) -> Result<Receipt, Error> {
+        let prepared = self.prepare(&event)?;
+        let (promise, receipt) = receipt::pair();
+        self.handle.queue.push(prepared, promise)?;
+        Ok(receipt)
+    }
+
+    /// As [`append`](Self::append), waiting for space without blocking the thread. Runs on every
+    /// runtime. Dropped before it resolves, the event was not taken.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub async fn append_async(&self, event: Event) -> Result<Receipt, Error> {
+        let prepared = self.prepare(&event)?;
+        let (promise, receipt) = receipt::pair();
+        let mut pending = Some((prepared, promise));
+        std::future::poll_fn(|context| self.handle.queue.poll_push(&mut pending, context)).await?;
+        Ok(receipt)
+    }
+
+    fn prepare(&self, event: &Event) -> Result<Prepared, Error> {
+        if matches!(event.kind(), Kind::Recovery | Kind::Gap) {
+            return Err(Error::event("kind", "is written by the log alone"));
+        }
+        prepare(event, &*self.handle.random)
+    }
+
+    /// Signs a head over everything appended so far, and makes it durable with them.
+    ///
+    /// # Errors
+    /// [`Error::Sign`] when the signer refuses; [`Error::Closed`], [`Error::Stopped`] and storage
+    /// errors as for events.
+    pub fn checkpoint(&self) -> Result<SignedCheckpoint, Error> {
+        self.begin_checkpoint()?.wait()
+    }
+
+    /// As [`checkpoint`](Self::checkpoint), without waiting for it.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::Stopped`].
+    pub fn begin_checkpoint(&self) -> Result<Receipt<SignedCheckpoint>, Error> {
+        let (promise, receipt) = receipt::pair();
+        self.handle.queue.push_checkpoint(promise)?;
+        Ok(receipt)
+    }
+
+    /// Writes what waits, signs a last head and stops. Blocks until that is done. Later appends fail
+    /// with [`Error::Closed`]; closing again answers the same.
+    ///
+    /// Returns the last head signed since the log was opened, if there was one.
+    ///
+    /// # Errors
+    /// Why the log stopped before, or why the last head could not be signed.
+    pub fn close(&self) -> Result<Option<SignedCheckpoint>, Error> {
+        self.handle.finish();
+        let status = self.status();
+        if let Some(error) = status.failed {
+            return Err(error);
+        }
+        match status.signer {
+            Some(error) => Err(error.into()),
+            None => Ok(self.handle.queue.head()),
+        }
+    }
+
+    /// How the log stands: queue depth, last durable sequence, failures.
+    pub fn status(&self) -> Status {
+        self.handle.queue.status()
+    }
+
+    /// The last head signed since the log was opened.
+    pub fn head(&self) -> Option<SignedCheckpoint> {
+        self.handle.queue.head()
+    }
+
+    /// The stream's id.
+    pub fn stream(&self) -> &str {
+        &self.handle.stream
+    }
+
+    /// A reading of the log's clock, for [`Event::new`].
+    pub fn now(&self) -> EventTime {
+        self.handle.clock.now()
+    }
+}
+
+impl std::fmt::Debug for AuditLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AuditLog")
+            .field("stream", &self.handle.stream)
+            .field("status", &self.status())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    fn finish(&self) {
+        self.queue.close();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            // A panic in a signer or storage was already turned into a failed log.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+fn prepare(event: &Event, random: &dyn Randomness) -> Result<Prepared, Error> {
+    let mut salt = [0u8; 16];
+    random.fill(&mut salt)?;
+    let bytes = event.encode(&salt)?;
+    let leaf = chain::leaf(&bytes);
+    Ok(Prepared { bytes, leaf })
+}
+
+/// Fails the log if the writer thread ends by a panic (in a signer, clock or storage).
+struct PanicGuard<'a>(&'a Queue);
+
+impl Drop for PanicGuard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let source = std::io::Error::other("the writer thread panicked");
+            self.0.fail(&Error::storage("write", ".", source));
+        }
+    }
+}
+
+/// The writer thread.
+fn run(stream: &Arc<str>, queue: &Queue, mut writer: Writer, config: &Config) {
+    let _guard = PanicGuard(queue);
+    // Since when there are durable events that no head covers, and when to try to sign next.
+    let mut unsigned_since = (writer.size() > writer.signed_size()).then(Instant::now);
+    let mut next_try = unsigned_since;
+    loop {
+        let Work { items, last } = queue.take(config.batch_records, next_try);
+        let (mut records, mut promises, mut heads) = (Vec::new(), Vec::new(), Vec::new());
+        for item in items {
+            match item {
+                Item::Record(record, promise) => {
+                    records.push(record);
+                    promises.push(promise);
+                }
+                Item::Checkpoint(promise) => heads.push(promise),
+            }
+        }
+        let size = writer.size().saturating_add(records.len() as u64);
+        let unsigned = size.saturating_sub(writer.signed_size());
+        let due = next_try.is_some_and(|at| at <= Instant::now())
+            || unsigned >= config.checkpoint_records
+            || last;
+        let sign = !heads.is_empty() || (due && (unsigned > 0 || (last && !writer.has_head())));
+        if records.is_empty() && !sign {
+            if last {
+                return;
+            }
+            next_try = None;
+            continue;
+        }
+        let batch = match writer.commit(&records, sign) {
+            Ok(batch) => batch,
+            Err(error) => {
+                promises
+                    .into_iter()
+                    .for_each(|p| p.keep(Err(error.clone())));
+                heads.into_iter().for_each(|p| p.keep(Err(error.clone())));
+                queue.fail(&error);
+                return;
+            }
+        };
+        queue.committed(writer.size(), 1);
+        acknowledge(stream, batch.first, &records, promises);
+        if !records.is_empty() && unsigned_since.is_none() {
+            unsigned_since = Some(Instant::now());
+            next_try = unsigned_since.and_then(|at| at.checked_add(config.checkpoint_every));
+        }
+        match batch.head {
+            Some(Ok(head)) => {
+                (unsigned_since, next_try) = (None, None);
+                queue.signed(head.clone());
+                heads.into_iter().for_each(|p| p.keep(Ok(head.clone())));
+            }
+            Some(Err(error)) => {
+                let since = unsigned_since.map(|at| at.elapsed()).unwrap_or_default();
+                next_try = Instant::now().checked_add(config.checkpoint_every);
+                refuse_heads(queue, error, since, config.max_unsigned, heads);
+            }
+            None => {}
+        }
+        if last {
+            return;
+        }
+    }
+}
+
+fn acknowledge(
+    stream: &Arc<str>,
+    first: u64,
+    records: &[Prepared],
+    promises: Vec<Promise<Committed>>,
+) {
+    for (sequence, (record, promise)) in (first..).zip(records.iter().zip(promises)) {
+        promise.keep(Ok(Committed {
+            stream: Arc::clone(stream),
+            sequence,
+            leaf: record.leaf,
+        }));
+    }
+}
+
+fn refuse_heads(
+    queue: &Queue,
+    error: SignError,
+    unsigned_for: Duration,
+    limit: Duration,
+    heads: Vec<Promise<SignedCheckpoint>>,
+) {
+    for promise in heads {
+        promise.keep(Err(error.clone().into()));
+    }
+    queue.not_signed(error, unsigned_for > limit);
+}
