@@ -17,6 +17,7 @@
 use crate::class::Suite;
 use crate::error::Error;
 use base64ct::{Base64UrlUnpadded, Encoding};
+use zeroize::Zeroizing;
 
 /// Length of the header, in bytes.
 pub(crate) const HEADER: usize = 18;
@@ -208,8 +209,9 @@ impl<'a> Envelope<'a> {
 }
 
 /// An envelope as it grows: header and IV written, plaintext still in the ciphertext's place.
+/// Wiped if it is dropped before it is finished.
 pub(crate) struct Draft {
-    bytes: Vec<u8>,
+    bytes: Zeroizing<Vec<u8>>,
     header: Header,
 }
 
@@ -219,7 +221,7 @@ impl Draft {
         let capacity = [HEADER, iv.len(), plaintext.len(), 16, header.tag_len()]
             .iter()
             .fold(0_usize, |sum, part| sum.saturating_add(*part));
-        let mut bytes = Vec::with_capacity(capacity);
+        let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
         bytes.extend_from_slice(&header.to_bytes());
         bytes.extend_from_slice(iv);
         bytes.extend_from_slice(plaintext);
@@ -233,34 +235,28 @@ impl Draft {
         Self { bytes, header }
     }
 
-    fn split(&mut self) -> (&[u8], &[u8], &mut [u8]) {
-        let empty = (&[][..], &[][..], &mut [][..]);
-        let Some((header, body)) = self.bytes.split_at_mut_checked(HEADER) else {
-            return empty;
-        };
-        let Some((iv, text)) = body.split_at_mut_checked(self.header.suite.iv_len()) else {
-            return empty;
-        };
-        (header, iv, text)
-    }
-
     /// The IV, and the text to encrypt in place.
     pub(crate) fn iv_and_text(&mut self) -> (&[u8], &mut [u8]) {
-        let (_, iv, text) = self.split();
+        let iv_len = self.header.suite.iv_len();
+        let body = self.bytes.get_mut(HEADER..).unwrap_or_default();
+        let (iv, text) = body.split_at_mut_checked(iv_len).unwrap_or_default();
         (iv, text)
     }
 
-    /// Header ‖ IV, and the ciphertext: what the tag covers, around the AAD.
-    pub(crate) fn authenticated(&self) -> (&[u8], &[u8]) {
-        let at = HEADER.saturating_add(self.header.suite.iv_len());
-        self.bytes.split_at_checked(at).unwrap_or((&[], &[]))
+    /// Header, IV and ciphertext: what the tag covers, besides the AAD.
+    pub(crate) fn parts(&self) -> (&[u8], &[u8], &[u8]) {
+        let (header, body) = self.bytes.split_at_checked(HEADER).unwrap_or_default();
+        let (iv, text) = body
+            .split_at_checked(self.header.suite.iv_len())
+            .unwrap_or_default();
+        (header, iv, text)
     }
 
     /// Appends the tag, cut to the header's length.
     pub(crate) fn finish(mut self, tag: &[u8; 32]) -> Vec<u8> {
         let tag = tag.get(..self.header.tag_len()).unwrap_or(tag);
         self.bytes.extend_from_slice(tag);
-        self.bytes
+        std::mem::take(&mut *self.bytes)
     }
 }
 

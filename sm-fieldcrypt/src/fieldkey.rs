@@ -45,6 +45,11 @@ impl FieldKey {
         self.salt.reserve(wanted, budget, random)
     }
 
+    /// How many uses have been counted so far.
+    pub(crate) fn uses(&self) -> u64 {
+        self.uses.load(Ordering::Relaxed)
+    }
+
     /// Counts `n` more uses; how many there were before.
     pub(crate) fn count_uses(&self, n: u64) -> u64 {
         self.uses.fetch_add(n, Ordering::Relaxed)

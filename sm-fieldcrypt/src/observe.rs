@@ -27,6 +27,22 @@ impl KeyUser {
         self
     }
 
+    /// A use by this user, about to happen once.
+    pub(crate) fn key_use<'a>(
+        &'a self,
+        key_id: &'a str,
+        class: &'a str,
+        tenant: Option<&'a str>,
+        operation: Operation,
+    ) -> KeyUse<'a> {
+        let trace_id = self.trace_id.as_deref();
+        KeyUse {
+            tenant,
+            trace_id,
+            ..KeyUse::new(&self.principal, key_id, class, operation)
+        }
+    }
+
     /// The principal.
     #[must_use]
     pub fn principal(&self) -> &str {
@@ -218,5 +234,18 @@ impl Watch {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// Tells the observer how a use ended.
+    pub(crate) fn report_end(&self, key_use: &KeyUse<'_>, succeeded: bool) -> Result<(), Error> {
+        let outcome = if succeeded {
+            Outcome::Succeeded
+        } else {
+            Outcome::Failed
+        };
+        self.report(&KeyUse {
+            outcome,
+            ..*key_use
+        })
     }
 }

@@ -1,6 +1,9 @@
 //! Session keys (L3), derived once and kept for a while.
 
-use crate::derive::SessionKeys;
+use crate::derive::{SessionKeys, SessionRequest, session_keys_many};
+use crate::envelope::Header;
+use crate::error::Error;
+use crate::fieldkey::FieldKey;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -12,6 +15,26 @@ pub(crate) struct SessionId {
     pub(crate) window: u32,
     pub(crate) salt: [u8; 4],
     pub(crate) tenant: Arc<str>,
+}
+
+impl SessionId {
+    fn new(header: &Header, tenant: &Arc<str>) -> Self {
+        Self {
+            class: header.class,
+            fek_id: header.fek_id,
+            window: header.window,
+            salt: header.salt,
+            tenant: Arc::clone(tenant),
+        }
+    }
+}
+
+/// The keys of a session, and where they come from.
+#[derive(Clone)]
+pub(crate) struct Session {
+    pub(crate) keys: Arc<SessionKeys>,
+    /// Derived just now, not from the cache.
+    fresh: bool,
 }
 
 struct Held {
@@ -39,12 +62,62 @@ impl SessionCache {
         }
     }
 
-    pub(crate) fn get(&self, id: &SessionId) -> Option<Arc<SessionKeys>> {
+    /// Session keys for every header, each derived at most once. What is derived is not kept yet.
+    pub(crate) fn obtain(
+        &self,
+        wanted: &[(&Header, &FieldKey)],
+        tenant: &Arc<str>,
+    ) -> Result<Vec<Session>, Error> {
+        let mut slots: HashMap<SessionId, usize> = HashMap::new();
+        let mut sessions: Vec<Option<Session>> = Vec::new();
+        let mut missing: Vec<SessionRequest<'_>> = Vec::new();
+        let mut slot_of = Vec::with_capacity(wanted.len());
+        for (header, key) in wanted {
+            let slot = *slots
+                .entry(SessionId::new(header, tenant))
+                .or_insert_with_key(|id| {
+                    let held = self.get(id);
+                    if held.is_none() {
+                        missing.push(SessionRequest {
+                            fek: &key.prk,
+                            header,
+                            tenant,
+                        });
+                    }
+                    sessions.push(held.map(|keys| Session { keys, fresh: false }));
+                    sessions.len().saturating_sub(1)
+                });
+            slot_of.push(slot);
+        }
+        let holes = sessions.iter_mut().filter(|session| session.is_none());
+        for (hole, keys) in holes.zip(session_keys_many(&missing)) {
+            let keys = Arc::new(keys.ok_or(Error::Context {
+                what: "the tenant is too long",
+            })?);
+            *hole = Some(Session { keys, fresh: true });
+        }
+        let of = |slot: &usize| sessions.get(*slot).cloned().flatten().ok_or(Error::Open);
+        slot_of.iter().map(of).collect()
+    }
+
+    /// Keeps a session that has proven good: sealed under, or opened with. A forged header never gets here, so it
+    /// cannot push others out.
+    pub(crate) fn keep(&self, header: &Header, tenant: &Arc<str>, session: &Session, now: u64) {
+        if session.fresh {
+            self.insert(
+                SessionId::new(header, tenant),
+                Arc::clone(&session.keys),
+                now,
+            );
+        }
+    }
+
+    fn get(&self, id: &SessionId) -> Option<Arc<SessionKeys>> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         inner.held.get(id).map(|held| Arc::clone(&held.keys))
     }
 
-    pub(crate) fn insert(&self, id: SessionId, keys: Arc<SessionKeys>, now: u64) {
+    fn insert(&self, id: SessionId, keys: Arc<SessionKeys>, now: u64) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         if inner
             .held

@@ -1,0 +1,138 @@
+//! Changes to the registry: new field keys, and new states of old ones.
+
+use crate::class::FieldClass;
+use crate::error::Error;
+use crate::observe::{KeyUser, Operation};
+use crate::record::{KeyInfo, KeyRecord, KeyState};
+use crate::registry::{Registry, wrap_context};
+use crate::resources::minutes;
+use crate::secret::SecretBytes;
+use crate::view::View;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// Conflicts with other writers after which a change gives up.
+const ATTEMPTS: u32 = 64;
+const MINUTES_A_DAY: u32 = 1440;
+
+/// Makes a new primary key; with `only_if_needed`, unless there is one that seals.
+pub(crate) async fn rotate(
+    view: &View,
+    class: &Arc<FieldClass>,
+    tenant: Option<&str>,
+    user: &KeyUser,
+    only_if_needed: bool,
+) -> Result<KeyInfo, Error> {
+    for _ in 0..ATTEMPTS {
+        let base = view.reload().await?.loaded;
+        let mut registry = base.registry.clone();
+        let now = view.resources.clock.unix_seconds();
+        let serves = |info: &KeyInfo| info.class == class.id() && info.tenant.as_deref() == tenant;
+        if only_if_needed {
+            // Another node may have done it meanwhile.
+            let sealing = registry
+                .records
+                .iter()
+                .find(|r| serves(&r.info) && r.info.sealing_window(minutes(now)).is_ok());
+            if let Some(record) = sealing {
+                return Ok(record.info.clone());
+            }
+        }
+        for record in registry.records.iter_mut().filter(|r| serves(&r.info)) {
+            if record.info.state == KeyState::Active {
+                record.info.state = KeyState::DecryptOnly;
+            }
+        }
+        let info = new_key_info(view, &registry, class, tenant, now)?;
+        let blob = wrap_new_key(view, &registry, class, &info, user).await?;
+        registry.insert(KeyRecord {
+            info: info.clone(),
+            blob,
+        });
+        match view.commit(&base, registry).await {
+            Err(Error::RegistryConflict) => {}
+            other => return other.map(|()| info),
+        }
+    }
+    Err(Error::RegistryConflict)
+}
+
+fn new_key_info(
+    view: &View,
+    registry: &Registry,
+    class: &FieldClass,
+    tenant: Option<&str>,
+    now: u64,
+) -> Result<KeyInfo, Error> {
+    let window = class.window_length();
+    let into_window = minutes(now).checked_rem(window).unwrap_or_default();
+    let active_from = minutes(now).saturating_sub(into_window);
+    let period = class.period_days().saturating_mul(MINUTES_A_DAY);
+    Ok(KeyInfo {
+        class: class.id(),
+        fek_id: registry.next_fek_id(class.id())?,
+        tenant: tenant.map(Into::into),
+        state: KeyState::Active,
+        kek_id: view.kek.id().into(),
+        created: now,
+        active_from,
+        active_until: active_from.saturating_add(period),
+        window_minutes: window,
+    })
+}
+
+async fn wrap_new_key(
+    view: &View,
+    registry: &Registry,
+    class: &FieldClass,
+    info: &KeyInfo,
+    user: &KeyUser,
+) -> Result<Vec<u8>, Error> {
+    let kek = &view.kek;
+    let tenant = info.tenant.as_deref();
+    let key_use = user.key_use(kek.id(), class.name(), tenant, Operation::WrapKey);
+    view.resources.watch.authorize(&key_use)?;
+    let mut key = Zeroizing::new(vec![0_u8; 32]);
+    view.resources.random.fill(&mut key)?;
+    let key = SecretBytes::new(std::mem::take(&mut *key));
+    let blob = kek.wrap_key(&key, &wrap_context(&registry.id, info)).await;
+    view.resources.watch.report_end(&key_use, blob.is_ok())?;
+    match blob {
+        Ok(blob) if blob.is_empty() => Err(Error::Kek {
+            provider: kek.id().into(),
+            reason: "it returned an empty wrapped key".into(),
+        }),
+        other => other,
+    }
+}
+
+/// Moves a key to another state.
+pub(crate) async fn change_state(
+    view: &View,
+    class: &FieldClass,
+    fek_id: u32,
+    to: KeyState,
+) -> Result<(), Error> {
+    for _ in 0..ATTEMPTS {
+        let base = view.reload().await?.loaded;
+        let mut registry = base.registry.clone();
+        let record = registry
+            .records
+            .iter_mut()
+            .find(|r| r.info.class == class.id() && r.info.fek_id == fek_id)
+            .ok_or(Error::UnknownKey {
+                class: class.id(),
+                fek_id,
+            })?;
+        record.info.check_change(to)?;
+        record.info.state = to;
+        if to == KeyState::Destroyed {
+            record.blob = Vec::new();
+        }
+        match view.commit(&base, registry).await {
+            Err(Error::RegistryConflict) => {}
+            other => return other,
+        }
+    }
+    Err(Error::RegistryConflict)
+}

@@ -1,0 +1,715 @@
+//! One test for every hazard of the design that this crate meets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    missing_docs
+)]
+
+mod common;
+
+use common::{Bench, NOW, context, kek, presets, user};
+use sm_fieldcrypt::{
+    BoxFuture, Envelope, Error, FieldClass, FieldContext, KekProvider, KeyRing, KeyRingBuilder,
+    KeyState, PreparedKey, RandomSource, RegistryStore, SecretBytes, SoftwareKek, Suite,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+const ID: &[u8] = b"110101199003074610";
+
+async fn sealed() -> (Bench, PreparedKey, Vec<u8>) {
+    let bench = Bench::new();
+    let key = bench
+        .ring()
+        .await
+        .prepare("identity_number", "bank-a", &user())
+        .await
+        .unwrap();
+    let envelope = key.seal(ID, &context(1)).unwrap();
+    (bench, key, envelope)
+}
+
+#[tokio::test]
+async fn hazard_any_bit_flipped() {
+    let bench = Bench::new();
+    let ring = bench
+        .ring_with(vec![
+            FieldClass::identity_number(),
+            FieldClass::device_serial().long_tag(),
+        ])
+        .await;
+    for class in ["identity_number", "device_serial"] {
+        let key = ring.prepare(class, "bank-a", &user()).await.unwrap();
+        let good = key.seal(ID, &context(1)).unwrap();
+        key.open(&good, &context(1)).unwrap();
+        for bit in 0..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            let e = key.open(&bad, &context(1)).unwrap_err();
+            // The salt is the one header field that nobody can judge without the key.
+            if bit / 8 >= 14 {
+                assert!(matches!(e, Error::Open), "{class}, bit {bit}: {e}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn hazard_cut_off_or_extended() {
+    let (_bench, key, good) = sealed().await;
+    for n in 0..good.len() {
+        assert!(
+            key.open(&good[..n], &context(1)).is_err(),
+            "first {n} bytes"
+        );
+        assert!(
+            key.open(&good[n + 1..], &context(1)).is_err(),
+            "without {n} bytes"
+        );
+    }
+    for extra in [1, 15, 16, 32] {
+        let longer = [good.as_slice(), &vec![0; extra]].concat();
+        assert!(key.open(&longer, &context(1)).is_err());
+    }
+}
+
+#[tokio::test]
+async fn hazard_moved_to_another_place() {
+    let (bench, key, good) = sealed().await;
+    let places = [
+        FieldContext::new("bank-a", "customers", "column").row(2_i64),
+        FieldContext::new("bank-a", "customers", "column").row("1"),
+        FieldContext::new("bank-a", "customers", "other").row(1_i64),
+        FieldContext::new("bank-a", "other", "column").row(1_i64),
+        // The same bytes, cut differently.
+        FieldContext::new("bank-a", "customersc", "olumn").row(1_i64),
+    ];
+    for place in &places {
+        assert!(matches!(key.open(&good, place), Err(Error::Open)));
+    }
+    // Another tenant, who asks for its own key, gets nothing either.
+    let ring = bench.ring().await;
+    let other = ring
+        .prepare("identity_number", "bank-b", &user())
+        .await
+        .unwrap();
+    let place = FieldContext::new("bank-b", "customers", "column").row(1_i64);
+    assert!(matches!(other.open(&good, &place), Err(Error::Open)));
+    // Nor can a key be used for a tenant it was not prepared for.
+    assert!(matches!(
+        other.open(&good, &context(1)),
+        Err(Error::Context { .. })
+    ));
+}
+
+#[tokio::test]
+async fn hazard_row_left_out() {
+    let (_bench, key, good) = sealed().await;
+    let column = FieldContext::new("bank-a", "customers", "column");
+    assert!(matches!(key.seal(ID, &column), Err(Error::Context { .. })));
+    assert!(matches!(
+        key.open(&good, &column),
+        Err(Error::Context { .. })
+    ));
+}
+
+#[tokio::test]
+async fn hazard_opening_errors_are_an_oracle() {
+    let (_bench, key, good) = sealed().await;
+    let envelope = Envelope::parse(&good).unwrap();
+    let (iv, text) = (18, 18 + envelope.iv().len());
+    let tag = good.len() - 1;
+    let flip = |at: usize| {
+        let mut bad = good.clone();
+        bad[at] ^= 0x80;
+        key.open(&bad, &context(1)).unwrap_err()
+    };
+    // IV, first and last block (where the padding is), tag, and AAD.
+    let mut errors = vec![flip(iv), flip(text), flip(tag - 16), flip(tag)];
+    errors.push(key.open(&good, &context(2)).unwrap_err());
+    for e in errors {
+        assert_eq!(format!("{e:?}"), "Open");
+        assert!(std::error::Error::source(&e).is_none());
+    }
+}
+
+#[tokio::test]
+async fn hazard_suite_or_flags_downgraded() {
+    // A ring that is configured otherwise, over the same registry, refuses before any key is used.
+    let (bench, _key, good) = sealed().await;
+    let uses = Arc::new(Counting::default());
+    let configured = [
+        FieldClass::new(1, "identity_number", Suite::CtrHmacSm3),
+        FieldClass::identity_number().long_tag(),
+        FieldClass::identity_number().not_row_bound(),
+    ];
+    for class in configured {
+        let builder = bench.builder().class(class).guard(uses.clone());
+        let ring = builder.build().await.unwrap();
+        let key = ring
+            .prepare("identity_number", "bank-a", &user())
+            .await
+            .unwrap();
+        let e = key.open(&good, &context(1)).unwrap_err();
+        assert!(matches!(e, Error::Policy { .. }), "{e}");
+    }
+    assert_eq!(uses.opens.load(Ordering::SeqCst), 0);
+    // And a value of another class does not pass for one of this class.
+    let ring = bench.ring().await;
+    let card = ring.prepare("bank_card", "bank-a", &user()).await.unwrap();
+    assert!(matches!(
+        card.open(&good, &context(1)),
+        Err(Error::Policy { .. })
+    ));
+}
+
+#[derive(Default)]
+struct Counting {
+    opens: AtomicU32,
+}
+
+impl sm_fieldcrypt::KeyUseGuard for Counting {
+    fn authorize(&self, key_use: &sm_fieldcrypt::KeyUse<'_>) -> Result<(), sm_fieldcrypt::Refused> {
+        if key_use.operation == sm_fieldcrypt::Operation::Open {
+            self.opens.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn hazard_impossible_window() {
+    let (_bench, key, good) = sealed().await;
+    let window = u32::from_be_bytes(good[10..14].try_into().unwrap());
+    for (shift, what) in [
+        (1_i64, "not a multiple"),
+        (15, "in the future"),
+        (31 * 1440 + 15, "outside"),
+        (-15, "outside"),
+    ] {
+        let mut bad = good.clone();
+        let moved = u32::try_from(i64::from(window) + shift).unwrap();
+        bad[10..14].copy_from_slice(&moved.to_be_bytes());
+        let e = key.open(&bad, &context(1)).unwrap_err();
+        assert!(e.to_string().contains(what), "{e}");
+    }
+}
+
+#[tokio::test]
+async fn hazard_sealing_after_the_key_period() {
+    let bench = Bench::new();
+    let ring = presets()
+        .into_iter()
+        .fold(bench.builder(), KeyRingBuilder::class);
+    let ring = ring.create_registry().build().await.unwrap();
+    ring.rotate("track", None, &user()).await.unwrap();
+    let key = ring.prepare("track", "bank-a", &user()).await.unwrap();
+    let good = key.seal(b"x", &context(1)).unwrap();
+    bench.clock.advance(32 * 24 * 3600);
+    let key = ring.prepare("track", "bank-a", &user()).await.unwrap();
+    assert!(matches!(
+        key.seal(b"x", &context(1)),
+        Err(Error::NoKey { .. })
+    ));
+    assert_eq!(key.open(&good, &context(1)).unwrap().expose(), b"x");
+    // A clock before the period seals nothing either.
+    bench.clock.set(NOW - 24 * 3600);
+    let key = ring.prepare("track", "bank-a", &user()).await.unwrap();
+    assert!(matches!(
+        key.seal(b"x", &context(1)),
+        Err(Error::NoKey { .. })
+    ));
+    assert!(matches!(
+        key.open(&good, &context(1)),
+        Err(Error::Window { .. })
+    ));
+}
+
+#[tokio::test]
+async fn hazard_prepared_key_outlives_the_registry_cache() {
+    let (bench, key, good) = sealed().await;
+    bench.clock.advance(60);
+    key.open(&good, &context(1)).unwrap();
+    bench.clock.advance(1);
+    assert!(matches!(
+        key.open(&good, &context(1)),
+        Err(Error::PreparedExpired)
+    ));
+    assert!(matches!(
+        key.seal(ID, &context(1)),
+        Err(Error::PreparedExpired)
+    ));
+    // A clock set back does not lengthen its life.
+    bench.clock.set(NOW - 3600);
+    assert!(matches!(
+        key.seal(ID, &context(1)),
+        Err(Error::PreparedExpired)
+    ));
+}
+
+#[tokio::test]
+async fn hazard_random_generator_fails() {
+    struct Broken(AtomicBool);
+    impl RandomSource for Broken {
+        fn fill(&self, buffer: &mut [u8]) -> Result<(), Error> {
+            if self.0.load(Ordering::SeqCst) {
+                return Err(Error::Random {
+                    reason: "no entropy".into(),
+                });
+            }
+            sm_fieldcrypt::OsRandom.fill(buffer)
+        }
+    }
+    let bench = Bench::new();
+    let random = Arc::new(Broken(AtomicBool::new(false)));
+    let ring = bench.ready().random(random.clone()).build().await.unwrap();
+    let key = ring.prepare("track", "bank-a", &user()).await.unwrap();
+    random.0.store(true, Ordering::SeqCst);
+    assert!(matches!(
+        key.seal(b"x", &context(1)),
+        Err(Error::Random { .. })
+    ));
+    assert!(matches!(
+        ring.rotate("track", None, &user()).await,
+        Err(Error::Random { .. })
+    ));
+    assert_eq!(ring.keys().len(), 1);
+}
+
+#[tokio::test]
+async fn hazard_salt_budget_is_used_up() {
+    let bench = Bench::new();
+    let ring = bench.ready().seals_per_salt(4).build().await.unwrap();
+    let key = ring.prepare("track", "bank-a", &user()).await.unwrap();
+    let place = context(1);
+    let items: Vec<(&[u8], &FieldContext)> = vec![(b"x", &place); 10];
+    let values = key
+        .seal_many(&items)
+        .unwrap()
+        .into_iter()
+        .map(Result::unwrap);
+    let values: Vec<Vec<u8>> = values.collect();
+    let salts: Vec<[u8; 4]> = values
+        .iter()
+        .map(|v| Envelope::parse(v).unwrap().header().salt)
+        .collect();
+    assert_eq!(salts[0], salts[3]);
+    assert_ne!(salts[3], salts[4]);
+    assert_eq!(salts[4], salts[7]);
+    assert_ne!(salts[7], salts[8]);
+    for value in &values {
+        assert_eq!(key.open(value, &place).unwrap().expose(), b"x");
+    }
+}
+
+#[tokio::test]
+async fn hazard_disabled_and_destroyed_keys_still_open() {
+    for state in [KeyState::Disabled, KeyState::Destroyed] {
+        let bench = Bench::new();
+        let ring = bench.ring().await;
+        let key = ring
+            .prepare("identity_number", "bank-a", &user())
+            .await
+            .unwrap();
+        let good = key.seal(ID, &context(1)).unwrap();
+        ring.rotate("identity_number", None, &user()).await.unwrap();
+        let key = ring
+            .prepare("identity_number", "bank-a", &user())
+            .await
+            .unwrap();
+        key.open(&good, &context(1)).unwrap();
+        ring.change_state("identity_number", 1, state, &user())
+            .await
+            .unwrap();
+        // The prepared key notices at once; so does a new one, and a new ring.
+        assert!(matches!(
+            key.open(&good, &context(1)),
+            Err(Error::KeyState { .. })
+        ));
+        for ring in [ring, bench.ring().await] {
+            let key = ring
+                .prepare("identity_number", "bank-a", &user())
+                .await
+                .unwrap();
+            let e = key.open(&good, &context(1)).unwrap_err();
+            assert!(matches!(e, Error::UnknownKey { fek_id: 1, .. }), "{e}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn hazard_destroyed_key_comes_back() {
+    let bench = Bench::new();
+    let ring = bench.ring().await;
+    ring.prepare("track", "bank-a", &user()).await.unwrap();
+    ring.rotate("track", None, &user()).await.unwrap();
+    ring.change_state("track", 1, KeyState::Destroyed, &user())
+        .await
+        .unwrap();
+    for state in [
+        KeyState::Active,
+        KeyState::DecryptOnly,
+        KeyState::Disabled,
+        KeyState::PreActive,
+    ] {
+        let e = ring
+            .change_state("track", 1, state, &user())
+            .await
+            .unwrap_err();
+        assert!(matches!(e, Error::KeyState { .. }), "{e}");
+    }
+    // Its id is never given to another key.
+    assert_eq!(ring.rotate("track", None, &user()).await.unwrap().fek_id, 3);
+}
+
+#[tokio::test]
+async fn hazard_rotation_on_another_node_goes_unnoticed() {
+    let bench = Bench::new();
+    let (here, there) = (bench.ring().await, bench.ring().await);
+    here.prepare("track", "bank-a", &user()).await.unwrap();
+    there.refresh().await.unwrap();
+    here.rotate("track", None, &user()).await.unwrap();
+    let new = here.prepare("track", "bank-a", &user()).await.unwrap();
+    let new = new.seal(b"x", &context(1)).unwrap();
+    let stale = there.prepare("track", "bank-a", &user()).await.unwrap();
+    assert!(matches!(
+        stale.open(&new, &context(1)),
+        Err(Error::UnknownKey { fek_id: 2, .. })
+    ));
+    // Meeting the unknown key makes the next prepare look again, though the cache is young.
+    bench.clock.advance(1);
+    let fresh = there.prepare("track", "bank-a", &user()).await.unwrap();
+    assert_eq!(fresh.open(&new, &context(1)).unwrap().expose(), b"x");
+}
+
+/// A store whose reads can be made to fail.
+struct Flaky {
+    inner: Arc<sm_fieldcrypt::MemoryStore>,
+    down: AtomicBool,
+}
+
+impl RegistryStore for Flaky {
+    fn load<'a>(&'a self) -> BoxFuture<'a, Result<Option<Vec<u8>>, Error>> {
+        if self.down.load(Ordering::SeqCst) {
+            let source = std::io::Error::other("unreachable");
+            let e = Error::Io {
+                action: "read",
+                path: "registry".into(),
+                source,
+            };
+            return Box::pin(async move { Err(e) });
+        }
+        self.inner.load()
+    }
+
+    fn replace<'a>(
+        &'a self,
+        previous: Option<&'a [u8]>,
+        next: &'a [u8],
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        self.inner.replace(previous, next)
+    }
+}
+
+#[tokio::test]
+async fn hazard_registry_unreachable_past_the_ttl() {
+    let bench = Bench::new();
+    let store = Arc::new(Flaky {
+        inner: bench.store.clone(),
+        down: AtomicBool::new(false),
+    });
+    let ring = KeyRing::builder(bench.kek.clone(), store.clone()).clock(bench.clock.clone());
+    let ring = ring
+        .class(FieldClass::track())
+        .create_registry()
+        .auto_rotate();
+    let ring = ring.build().await.unwrap();
+    ring.prepare("track", "bank-a", &user()).await.unwrap();
+    store.down.store(true, Ordering::SeqCst);
+    bench.clock.advance(60);
+    let key = ring.prepare("track", "bank-a", &user()).await.unwrap();
+    key.seal(b"x", &context(1)).unwrap();
+    bench.clock.advance(1);
+    let e = ring.prepare("track", "bank-a", &user()).await.unwrap_err();
+    assert!(matches!(e, Error::Io { .. }), "{e}");
+    store.down.store(false, Ordering::SeqCst);
+    ring.prepare("track", "bank-a", &user()).await.unwrap();
+}
+
+#[tokio::test]
+async fn hazard_missing_registry_is_not_replaced_by_an_empty_one() {
+    let bench = Bench::new();
+    let build = |b: KeyRingBuilder| b.class(FieldClass::track()).build();
+    assert!(matches!(
+        build(bench.builder()).await,
+        Err(Error::RegistryMissing)
+    ));
+    assert!(bench.store.bytes().is_none());
+    let ring = build(bench.builder().create_registry()).await.unwrap();
+    bench.store.overwrite(None);
+    let e = ring.refresh().await.unwrap_err();
+    assert!(
+        matches!(e, Error::RegistryRolledBack { seen: 1, found: 0 }),
+        "{e}"
+    );
+}
+
+/// A KEK that counts what it unwraps.
+struct Spy {
+    inner: Arc<SoftwareKek>,
+    unwraps: AtomicU32,
+}
+
+impl KekProvider for Spy {
+    fn id(&self) -> &str {
+        self.inner.id()
+    }
+
+    fn wrap_key<'a>(
+        &'a self,
+        key: &'a SecretBytes,
+        context: &'a [u8],
+    ) -> BoxFuture<'a, Result<Vec<u8>, Error>> {
+        self.inner.wrap_key(key, context)
+    }
+
+    fn unwrap_key<'a>(
+        &'a self,
+        blob: &'a [u8],
+        context: &'a [u8],
+    ) -> BoxFuture<'a, Result<SecretBytes, Error>> {
+        self.unwraps.fetch_add(1, Ordering::SeqCst);
+        self.inner.unwrap_key(blob, context)
+    }
+
+    fn integrity_macs<'a>(
+        &'a self,
+        messages: &'a [Vec<u8>],
+    ) -> BoxFuture<'a, Result<Vec<[u8; 32]>, Error>> {
+        self.inner.integrity_macs(messages)
+    }
+}
+
+/// Offset and length of every wrapped key in a registry's bytes: 32 + 45 bytes, before each record's tag.
+fn find(haystack: &[u8], needle: &[u8]) -> usize {
+    haystack
+        .windows(needle.len())
+        .position(|w| w == needle)
+        .unwrap()
+}
+
+#[tokio::test]
+async fn hazard_swapped_blob_is_refused_before_unwrapping() {
+    let bench = Bench::new();
+    let ring = bench.ring().await;
+    for class in ["identity_number", "bank_card"] {
+        ring.prepare(class, "bank-a", &user()).await.unwrap();
+    }
+    let mut bytes = bench.store.bytes().unwrap();
+    // Software blobs have 77 bytes and stand right before their record's 32-byte tag.
+    let kek_id = bench.kek.id().as_bytes();
+    let first = find(&bytes[60..], kek_id) + 60 + kek_id.len() + 2;
+    let second = find(&bytes[first..], kek_id) + first + kek_id.len() + 2;
+    let blob = bytes[first..first + 77].to_vec();
+    bytes.copy_within(second..second + 77, first);
+    bytes[second..second + 77].copy_from_slice(&blob);
+    bench.store.overwrite(Some(bytes));
+    let spy = Arc::new(Spy {
+        inner: bench.kek.clone(),
+        unwraps: AtomicU32::new(0),
+    });
+    let ring = KeyRing::builder(spy.clone(), bench.store.clone()).class(FieldClass::bank_card());
+    let e = ring.build().await.unwrap_err();
+    assert!(matches!(e, Error::RegistryIntegrity { .. }), "{e}");
+    assert_eq!(spy.unwraps.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn hazard_any_registry_bit_flipped() {
+    let bench = Bench::new();
+    let ring = bench.ring().await;
+    ring.prepare("track", "bank-a", &user()).await.unwrap();
+    let good = bench.store.bytes().unwrap();
+    let spy = Arc::new(Spy {
+        inner: bench.kek.clone(),
+        unwraps: AtomicU32::new(0),
+    });
+    for bit in 0..good.len() * 8 {
+        let mut bad = good.clone();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        bench.store.overwrite(Some(bad));
+        let ring = KeyRing::builder(spy.clone(), bench.store.clone()).class(FieldClass::track());
+        assert!(ring.build().await.is_err(), "bit {bit}");
+    }
+    for n in 0..good.len() {
+        bench.store.overwrite(Some(good[..n].to_vec()));
+        let ring = KeyRing::builder(spy.clone(), bench.store.clone()).class(FieldClass::track());
+        assert!(ring.build().await.is_err(), "first {n} bytes");
+    }
+    assert_eq!(spy.unwraps.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn hazard_registry_rolled_back() {
+    let bench = Bench::new();
+    let ring = bench.ring().await;
+    ring.prepare("track", "bank-a", &user()).await.unwrap();
+    let old = bench.store.bytes().unwrap();
+    ring.rotate("track", None, &user()).await.unwrap();
+    ring.change_state("track", 1, KeyState::Disabled, &user())
+        .await
+        .unwrap();
+    let new = bench.store.bytes().unwrap();
+    bench.store.overwrite(Some(old));
+    let e = ring.refresh().await.unwrap_err();
+    assert!(
+        matches!(e, Error::RegistryRolledBack { seen: 4, found: 2 }),
+        "{e}"
+    );
+    // Nor does it become the base of a change.
+    let e = ring.rotate("track", None, &user()).await.unwrap_err();
+    assert!(matches!(e, Error::RegistryRolledBack { .. }), "{e}");
+    bench.clock.advance(31);
+    let e = ring.prepare("track", "bank-a", &user()).await.unwrap_err();
+    assert!(matches!(e, Error::RegistryRolledBack { .. }), "{e}");
+    bench.store.overwrite(Some(new));
+    ring.prepare("track", "bank-a", &user()).await.unwrap();
+}
+
+#[tokio::test]
+async fn hazard_registry_forked_at_one_epoch() {
+    let bench = Bench::new();
+    let ring = bench.ring().await;
+    let base = bench.store.bytes().unwrap();
+    ring.rotate("track", None, &user()).await.unwrap();
+    let fork = Arc::new(sm_fieldcrypt::MemoryStore::with_bytes(base));
+    let other = KeyRing::builder(bench.kek.clone(), fork.clone()).class(FieldClass::track());
+    let other = other.clock(bench.clock.clone()).build().await.unwrap();
+    other.rotate("track", None, &user()).await.unwrap();
+    bench.store.overwrite(fork.bytes());
+    let e = ring.refresh().await.unwrap_err();
+    assert!(matches!(e, Error::RegistryForked { epoch: 2 }), "{e}");
+}
+
+#[tokio::test]
+async fn hazard_registry_of_another_one_under_the_same_kek() {
+    let bench = Bench::new();
+    let ring = bench.ring().await;
+    let other = Bench {
+        store: Arc::default(),
+        ..Bench::new()
+    };
+    let another = other.ring().await;
+    another.rotate("track", None, &user()).await.unwrap();
+    bench.store.overwrite(other.store.bytes());
+    let e = ring.refresh().await.unwrap_err();
+    assert!(matches!(e, Error::RegistryIntegrity { .. }), "{e}");
+}
+
+#[tokio::test]
+async fn hazard_rollback_across_a_restart_with_an_anchor() {
+    #[derive(Default)]
+    struct Anchor(std::sync::atomic::AtomicU64);
+    impl sm_fieldcrypt::EpochAnchor for Anchor {
+        fn highest<'a>(&'a self) -> BoxFuture<'a, Result<u64, Error>> {
+            Box::pin(async { Ok(self.0.load(Ordering::SeqCst)) })
+        }
+        fn raise<'a>(&'a self, epoch: u64) -> BoxFuture<'a, Result<(), Error>> {
+            self.0.fetch_max(epoch, Ordering::SeqCst);
+            Box::pin(async { Ok(()) })
+        }
+    }
+    let bench = Bench::new();
+    let anchor = Arc::new(Anchor::default());
+    let ring = bench
+        .ready()
+        .epoch_anchor(anchor.clone())
+        .build()
+        .await
+        .unwrap();
+    assert_eq!(anchor.0.load(Ordering::SeqCst), 1);
+    let old = bench.store.bytes().unwrap();
+    ring.rotate("track", None, &user()).await.unwrap();
+    assert_eq!(anchor.0.load(Ordering::SeqCst), 2);
+    drop(ring);
+    bench.store.overwrite(Some(old));
+    // Without the anchor a restarted node cannot know; with it, it does.
+    bench.ready().build().await.unwrap();
+    let e = bench
+        .ready()
+        .epoch_anchor(anchor.clone())
+        .build()
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(e, Error::RegistryRolledBack { seen: 2, found: 1 }),
+        "{e}"
+    );
+    bench.store.overwrite(None);
+    let e = bench
+        .ready()
+        .epoch_anchor(anchor)
+        .build()
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(e, Error::RegistryRolledBack { seen: 2, found: 0 }),
+        "{e}"
+    );
+}
+
+#[tokio::test]
+async fn hazard_registry_under_another_kek() {
+    let bench = Bench::new();
+    bench.ring().await;
+    let ring = KeyRing::builder(kek(2), bench.store.clone()).class(FieldClass::track());
+    let e = ring.build().await.unwrap_err();
+    assert!(matches!(e, Error::RegistryKek { .. }), "{e}");
+}
+
+#[tokio::test]
+async fn hazard_forged_headers_push_keys_out_of_the_cache() {
+    // Ten thousand envelopes with made-up salts derive keys, but none of them is kept.
+    let (_bench, key, good) = sealed().await;
+    let mut bad = good.clone();
+    let place = context(1);
+    for i in 0..10_000_u32 {
+        bad[14..18].copy_from_slice(&i.to_be_bytes());
+        assert!(key.open(&bad, &place).is_err() || bad == good);
+    }
+    assert_eq!(key.open(&good, &place).unwrap().expose(), ID);
+}
+
+#[tokio::test]
+async fn hazard_secrets_in_debug_output() {
+    let (bench, key, good) = sealed().await;
+    let opened = key.open(&good, &context(1)).unwrap();
+    assert_eq!(format!("{opened:?}"), "SecretBytes(..)");
+    for shown in [
+        format!("{key:?}"),
+        format!("{:?}", bench.kek),
+        format!("{:?}", bench.ring().await),
+    ] {
+        assert!(!shown.contains("110101") && shown.len() < 200, "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn hazard_chunked_and_aead_values_are_refused_clearly() {
+    let bench = Bench::new();
+    let ring = bench.ring().await;
+    let key = ring.prepare("track", "bank-a", &user()).await.unwrap();
+    let good = key.seal(b"x", &context(1)).unwrap();
+    for (at, value, what) in [(3, 0b101, "chunked"), (2, 3, "GCM"), (2, 4, "CCM")] {
+        let mut bad = good.clone();
+        bad[at] = value;
+        let e = key.open(&bad, &context(1)).unwrap_err();
+        assert!(
+            matches!(e, Error::Unsupported { .. }) && e.to_string().contains(what),
+            "{e}"
+        );
+    }
+}
