@@ -208,7 +208,7 @@ pub enum Error {
 impl Error {
     /// A short stable name of the rule that failed, for metrics and audit records.
     ///
-    /// Codes are lower-case ASCII with underscores and do not change between releases.
+    /// Codes are lower-case ASCII letters, digits and underscores, and do not change between releases.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

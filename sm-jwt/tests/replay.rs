@@ -46,8 +46,7 @@ async fn entry_of(claims: &ClaimsBuilder, token_type: TokenType) -> ReplayEntry 
         .accept::<NoExtra>(&sign(claims, token_type))
         .await
         .unwrap();
-    let entry = recorder.0.lock().unwrap().pop().unwrap();
-    entry
+    recorder.0.lock().unwrap().pop().unwrap()
 }
 
 async fn entry(id: u32, keep_until: u64) -> ReplayEntry {

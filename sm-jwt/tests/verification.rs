@@ -439,7 +439,7 @@ fn error_codes_are_distinct_and_stable_in_form() {
     for code in codes {
         assert!(
             code.bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'),
             "{code}"
         );
     }

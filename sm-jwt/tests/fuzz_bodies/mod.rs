@@ -38,7 +38,12 @@ static VERIFIERS: LazyLock<[Verifier; 2]> = LazyLock::new(|| {
 });
 
 fn check_code(code: &str) {
-    assert!(!code.is_empty() && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+    assert!(
+        !code.is_empty()
+            && code
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    );
 }
 
 /// A token: reading and verifying never panic, a token that reads has exactly one spelling, and a
