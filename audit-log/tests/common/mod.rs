@@ -1,6 +1,8 @@
 //! What the integration tests share: fixed clocks, counted salts, a storage that fails on demand.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod format;
+
 use audit_log::{
     AuditLog, Clock, ClockSync, Config, Details, Event, EventTime, Kind, Outcome, RandomError,
     Randomness, Sm2CheckpointSigner, Storage, Verifier, Who,
