@@ -23,6 +23,7 @@ pub struct Who {
     subject: Option<String>,
     tenant: Option<String>,
     session: Option<String>,
+    device: Option<String>,
     address: Option<String>,
 }
 
@@ -33,6 +34,7 @@ impl Who {
             subject,
             tenant: None,
             session: None,
+            device: None,
             address: None,
         }
     }
@@ -63,6 +65,13 @@ impl Who {
     #[must_use]
     pub fn session(mut self, pseudonym: impl Into<String>) -> Self {
         self.session = Some(pseudonym.into());
+        self
+    }
+
+    /// The device, by pseudonym.
+    #[must_use]
+    pub fn device(mut self, pseudonym: impl Into<String>) -> Self {
+        self.device = Some(pseudonym.into());
         self
     }
 
@@ -304,6 +313,7 @@ impl Event {
         bounded("who.subject", self.who.subject.as_deref(), MAX_NAME)?;
         bounded("who.tenant", self.who.tenant.as_deref(), MAX_NAME)?;
         bounded("who.session", self.who.session.as_deref(), MAX_NAME)?;
+        bounded("who.device", self.who.device.as_deref(), MAX_NAME)?;
         bounded("who.address", self.who.address.as_deref(), MAX_NAME)?;
         bounded("action", self.action.as_deref(), MAX_TEXT)?;
         bounded("resource", self.resource.as_deref(), MAX_TEXT)?;
@@ -371,6 +381,7 @@ impl Event {
             record.int("v", RECORD_VERSION)?;
             record.object("who", |who| {
                 who.maybe("address", self.who.address.as_deref())?;
+                who.maybe("device", self.who.device.as_deref())?;
                 who.maybe("session", self.who.session.as_deref())?;
                 who.maybe("subject", self.who.subject.as_deref())?;
                 who.maybe("tenant", self.who.tenant.as_deref())?;

@@ -269,7 +269,7 @@ fn truncation_at_every_byte_shows_against_an_outside_head() {
 #[test]
 fn a_tail_missing_in_the_middle() {
     let (files, _) = sample();
-    for length in 0..files[&segment(1)].len() {
+    for length in (0..files[&segment(1)].len()).step_by(11) {
         let mut cut = files.clone();
         cut.get_mut(&segment(1)).unwrap().truncate(length);
         assert!(!verify(&cut).is_intact(), "length {length}");
