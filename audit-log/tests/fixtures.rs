@@ -15,7 +15,7 @@ use audit_log::{
     Administration, AuditLog, Details, Event, FsStorage, KeyUse, Kind, Outcome, Pseudonymizer,
     SignedCheckpoint, Who,
 };
-use common::{MemStorage, append, config, event, open, signer, verifier, verify};
+use common::{MemStorage, append, config, event, open, open_at, signer, verifier, verify};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -120,7 +120,7 @@ fn write() -> (
     last.extend_from_slice(b"\xf5SM\xfe\x02\x00\x00\x00\x00\x00\x00\x00\x0funfinished");
     drop(log);
     let storage = MemStorage::with_files(files);
-    let log = open(settings(), storage.clone()).unwrap();
+    let log = open_at(settings(), storage.clone(), 1000).unwrap();
     append(&log, 16..20);
     let last = log.close().unwrap().unwrap();
     (storage.files(), middle, last)

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// One second later at each reading.
 #[derive(Default)]
-pub struct StepClock(AtomicU64);
+pub struct StepClock(pub AtomicU64);
 
 impl Clock for StepClock {
     fn now(&self) -> EventTime {
@@ -31,7 +31,7 @@ impl Clock for StepClock {
 
 /// Counts upwards: the same bytes each run.
 #[derive(Default)]
-pub struct CountedRandomness(AtomicU64);
+pub struct CountedRandomness(pub AtomicU64);
 
 impl Randomness for CountedRandomness {
     fn fill(&self, buffer: &mut [u8]) -> Result<(), RandomError> {
@@ -242,12 +242,21 @@ pub fn config() -> Config {
 }
 
 pub fn open(config: Config, storage: impl Storage + 'static) -> Result<AuditLog, audit_log::Error> {
+    open_at(config, storage, 0)
+}
+
+/// With clock and salts that go on from `step`.
+pub fn open_at(
+    config: Config,
+    storage: impl Storage + 'static,
+    step: u64,
+) -> Result<AuditLog, audit_log::Error> {
     AuditLog::open_with(
         config,
         storage,
         signer(),
-        StepClock::default(),
-        CountedRandomness::default(),
+        StepClock(step.into()),
+        CountedRandomness(step.into()),
     )
 }
 
