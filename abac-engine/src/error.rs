@@ -126,9 +126,11 @@ pub struct LoadError {
     pub column: usize,
     /// What is wrong.
     pub message: String,
-    /// The source line, empty when there is none.
+    /// The source line, or the part of a long one around the fault; empty when there is none.
     pub excerpt: String,
-    /// How many characters the caret line underlines.
+    /// How many characters of the excerpt stand before the fault.
+    pub indent: usize,
+    /// How many characters of the excerpt the fault covers.
     pub width: usize,
     /// The policy the fault is in, when known.
     pub policy: Option<String>,
@@ -150,16 +152,16 @@ impl fmt::Display for LoadError {
         writeln!(f, "{} | {}", self.line, self.excerpt)?;
         write!(f, "{:gutter$} | ", "")?;
         // Tabs stay tabs so that the caret lines up in any terminal; wide characters take two cells.
-        for c in self.excerpt.chars().take(self.column.saturating_sub(1)) {
-            f.write_str(if c == '\t' {
-                "\t"
-            } else if is_wide(c) {
-                "  "
-            } else {
-                " "
+        for c in self.excerpt.chars().take(self.indent) {
+            f.write_str(match c {
+                '\t' => "\t",
+                c if is_wide(c) => "  ",
+                _ => " ",
             })?;
         }
-        for _ in 0..self.width.max(1) {
+        let marked = self.excerpt.chars().skip(self.indent).take(self.width);
+        let cells: usize = marked.map(|c| if is_wide(c) { 2 } else { 1 }).sum();
+        for _ in 0..cells.max(1) {
             f.write_str("^")?;
         }
         if let Some(policy) = &self.policy {

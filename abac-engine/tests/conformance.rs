@@ -80,13 +80,17 @@ fn value(json: &Json) -> Value {
 /// Equality of the suite: same type, NaN equals NaN, signs of zero count.
 fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
-        (Value::Double(a), Value::Double(b)) => (a.is_nan() && b.is_nan()) || a.to_bits() == b.to_bits(),
+        (Value::Double(a), Value::Double(b)) => {
+            (a.is_nan() && b.is_nan()) || a.to_bits() == b.to_bits()
+        }
         (Value::List(a), Value::List(b)) => {
             a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| same(a, b))
         }
         (Value::Map(a), Value::Map(b)) => {
             a.len() == b.len()
-                && a.iter().zip(b.iter()).all(|((ak, av), (bk, bv))| same(ak, bk) && same(av, bv))
+                && a.iter()
+                    .zip(b.iter())
+                    .all(|((ak, av), (bk, bv))| same(ak, bk) && same(av, bv))
         }
         _ => a.type_name() == b.type_name() && a == b,
     }
@@ -131,7 +135,10 @@ fn conformance() {
     let folder = folder().join("cel");
     if !folder.is_dir() {
         let why = format!("no conformance cases at {}", folder.display());
-        assert!(std::env::var("REQUIRE_PEERS").as_deref() != Ok("1"), "{why}");
+        assert!(
+            std::env::var("REQUIRE_PEERS").as_deref() != Ok("1"),
+            "{why}"
+        );
         println!("SKIPPED: {why}");
         return;
     }
@@ -143,7 +150,9 @@ fn conformance() {
             let id = format!("{}/{}/{}", text("file"), text("section"), text("name"));
             let listed = NOT_YET.iter().any(|(known, _)| *known == id);
             match run(&case) {
-                Ok(()) if listed => failures.push(format!("{id}: passes now; take it off the list")),
+                Ok(()) if listed => {
+                    failures.push(format!("{id}: passes now; take it off the list"))
+                }
                 Ok(()) => passed += 1,
                 Err(_) if listed => {}
                 Err(why) => failures.push(format!("{id}: {} : {why}", case["expr"])),

@@ -31,9 +31,7 @@ pub(crate) struct Checked {
 
 impl Checked {
     pub(crate) fn resolved(&self, id: ExprId) -> &Resolved {
-        self.resolved
-            .get(id.0 as usize)
-            .unwrap_or(&Resolved::Plain)
+        self.resolved.get(id.0 as usize).unwrap_or(&Resolved::Plain)
     }
 
     pub(crate) fn type_of(&self, id: ExprId) -> &Type {
@@ -117,7 +115,9 @@ impl<'a> Checker<'a> {
                 let (then, otherwise) = (self.expr(*then), self.expr(*otherwise));
                 if !then.compatible(&otherwise) {
                     self.error(
-                        format!("the branches of `?:` have different types: {then} and {otherwise}"),
+                        format!(
+                            "the branches of `?:` have different types: {then} and {otherwise}"
+                        ),
                         span,
                     );
                 }
@@ -174,10 +174,7 @@ impl<'a> Checker<'a> {
                 span,
             );
         } else {
-            let known = self
-                .env
-                .iter()
-                .filter_map(|v| v.name.split('.').next());
+            let known = self.env.iter().filter_map(|v| v.name.split('.').next());
             let hint = suggestion(name, known);
             self.error(format!("unknown name `{name}`{hint}"), span);
         }
@@ -236,7 +233,10 @@ impl<'a> Checker<'a> {
                 .strip_suffix(field)
                 .and_then(|p| p.strip_suffix('.'))
                 .unwrap_or("");
-            if self.env.slot(entity).is_none() && self.env.is_prefix(entity) && !self.env.is_prefix(&path) {
+            if self.env.slot(entity).is_none()
+                && self.env.is_prefix(entity)
+                && !self.env.is_prefix(&path)
+            {
                 let hint = suggestion(field, self.env.members(entity));
                 self.error(format!("unknown attribute `{path}`{hint}"), span);
                 self.resolve(id, Resolved::Unknown);
@@ -252,7 +252,10 @@ impl<'a> Checker<'a> {
             }
             Type::Dyn => Type::Dyn,
             other => {
-                self.error(format!("a value of type {other} has no field `{field}`"), span);
+                self.error(
+                    format!("a value of type {other} has no field `{field}`"),
+                    span,
+                );
                 Type::Dyn
             }
         };
@@ -348,7 +351,11 @@ impl<'a> Checker<'a> {
         if named.is_empty() {
             self.unknown_function(name, name_span, method);
         }
-        let types: Vec<Type> = target.iter().chain(args).map(|arg| self.expr(*arg)).collect();
+        let types: Vec<Type> = target
+            .iter()
+            .chain(args)
+            .map(|arg| self.expr(*arg))
+            .collect();
         let mut matching = named
             .iter()
             .filter(|o| o.params.len() == types.len())
@@ -488,7 +495,9 @@ fn distance(a: &str, b: &str) -> usize {
         let mut next = vec![left];
         for (cb, above) in b.iter().zip(row.iter().skip(1)) {
             let cost = diagonal.saturating_add(usize::from(ca != *cb));
-            left = cost.min(left.saturating_add(1)).min(above.saturating_add(1));
+            left = cost
+                .min(left.saturating_add(1))
+                .min(above.saturating_add(1));
             diagonal = *above;
             next.push(left);
         }

@@ -15,7 +15,11 @@ use crate::cel::value::{Steps, Value};
 use crate::error::{CelError, EvalErrorKind, Span};
 
 /// Compiles a checked tree.
-pub(crate) fn compile(ast: &Ast, checked: &Checked, limits: &CelLimits) -> Result<Code, Vec<CelError>> {
+pub(crate) fn compile(
+    ast: &Ast,
+    checked: &Checked,
+    limits: &CelLimits,
+) -> Result<Code, Vec<CelError>> {
     let mut compiler = Compiler {
         ast,
         checked,
@@ -75,7 +79,9 @@ impl Compiler<'_> {
                 test,
             } => match (resolved, test) {
                 (Resolved::Slot(slot), true) => Op::HasSlot(slot),
-                (Resolved::Plain, true) => Op::HasField(self.boxed(*operand), field.as_str().into()),
+                (Resolved::Plain, true) => {
+                    Op::HasField(self.boxed(*operand), field.as_str().into())
+                }
                 (Resolved::Plain, false) => Op::Select(self.boxed(*operand), field.as_str().into()),
                 (resolved, _) => name(&resolved),
             },
@@ -91,7 +97,9 @@ impl Compiler<'_> {
                 match op {
                     BinaryOp::Eq => Op::Equal(pair, true),
                     BinaryOp::Ne => Op::Equal(pair, false),
-                    BinaryOp::Lt | BinaryOp::Le | BinaryOp::Gt | BinaryOp::Ge => Op::Order(pair, *op),
+                    BinaryOp::Lt | BinaryOp::Le | BinaryOp::Gt | BinaryOp::Ge => {
+                        Op::Order(pair, *op)
+                    }
                     BinaryOp::In => Op::In(pair),
                     BinaryOp::Index => Op::Index(pair),
                     _ => Op::Arithmetic(pair, *op),
@@ -158,7 +166,8 @@ impl Compiler<'_> {
                     Some(zone) => Op::Zoned(part, self.boxed(*time), zone),
                     None => {
                         let message = format!("unknown time zone `{}`", zone_name.escape_debug());
-                        self.errors.push(CelError::new(message, self.ast.span(*zone)));
+                        self.errors
+                            .push(CelError::new(message, self.ast.span(*zone)));
                         Op::Fail(EvalErrorKind::TimeZone)
                     }
                 },
@@ -172,9 +181,14 @@ impl Compiler<'_> {
                 match call(func, &args, &mut steps) {
                     Ok(value) => Op::Const(value),
                     Err(kind) => {
-                        let what = if func == Func::ToDuration { "duration" } else { "timestamp" };
+                        let what = if func == Func::ToDuration {
+                            "duration"
+                        } else {
+                            "timestamp"
+                        };
                         let message = format!("not a valid {what}");
-                        self.errors.push(CelError::new(message, self.ast.span(*only)));
+                        self.errors
+                            .push(CelError::new(message, self.ast.span(*only)));
                         Op::Fail(kind)
                     }
                 }
@@ -186,7 +200,8 @@ impl Compiler<'_> {
     fn matches(&mut self, text: ExprId, pattern: ExprId) -> Op {
         let span = self.ast.span(pattern);
         let Some(source) = self.text(pattern) else {
-            let message = "the pattern of `matches` must be a string literal, so that it is compiled at load";
+            let message =
+                "the pattern of `matches` must be a string literal, so that it is compiled at load";
             self.errors.push(CelError::new(message, span));
             return Op::Fail(EvalErrorKind::NoSuchOverload);
         };

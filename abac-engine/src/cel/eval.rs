@@ -225,7 +225,11 @@ impl Code {
         })
     }
 
-    fn contains<'a>(&'a self, pair: &'a [Code; 2], cx: &mut Context<'a>) -> Result<bool, EvalError> {
+    fn contains<'a>(
+        &'a self,
+        pair: &'a [Code; 2],
+        cx: &mut Context<'a>,
+    ) -> Result<bool, EvalError> {
         let [needle, haystack] = pair;
         self.place(cx.steps.charge(1))?;
         let needle = needle.eval(cx)?;
@@ -367,7 +371,9 @@ impl Code {
         let result = match (&*left, &*right) {
             (Value::Int(a), Value::Int(b)) => int_arithmetic(op, *a, *b).map(Value::Int),
             (Value::Uint(a), Value::Uint(b)) => uint_arithmetic(op, *a, *b).map(Value::Uint),
-            (Value::Double(a), Value::Double(b)) => double_arithmetic(op, *a, *b).map(Value::Double),
+            (Value::Double(a), Value::Double(b)) => {
+                double_arithmetic(op, *a, *b).map(Value::Double)
+            }
             (a, b) => join(op, a, b, &mut cx.steps),
         };
         self.place(result)

@@ -98,12 +98,29 @@ pub(crate) struct Overload {
     pub(crate) func: Func,
 }
 
-const fn function(name: &'static str, params: &'static [Kind], result: Kind, func: Func) -> Overload {
-    Overload { name, method: false, params, result, func }
+const fn function(
+    name: &'static str,
+    params: &'static [Kind],
+    result: Kind,
+    func: Func,
+) -> Overload {
+    Overload {
+        name,
+        method: false,
+        params,
+        result,
+        func,
+    }
 }
 
 const fn method(name: &'static str, params: &'static [Kind], result: Kind, func: Func) -> Overload {
-    Overload { name, method: true, params, result, func }
+    Overload {
+        name,
+        method: true,
+        params,
+        result,
+        func,
+    }
 }
 
 const fn part(name: &'static str, params: &'static [Kind], part: Part) -> Overload {
@@ -138,8 +155,18 @@ pub(crate) static OVERLOADS: &[Overload] = &[
     function("double", &[Kind::Int], Kind::Double, Func::ToDouble),
     function("double", &[Kind::Uint], Kind::Double, Func::ToDouble),
     function("double", &[Kind::String], Kind::Double, Func::ToDouble),
-    function("duration", &[Kind::Duration], Kind::Duration, Func::ToDuration),
-    function("duration", &[Kind::String], Kind::Duration, Func::ToDuration),
+    function(
+        "duration",
+        &[Kind::Duration],
+        Kind::Duration,
+        Func::ToDuration,
+    ),
+    function(
+        "duration",
+        &[Kind::String],
+        Kind::Duration,
+        Func::ToDuration,
+    ),
     function("int", &[Kind::Int], Kind::Int, Func::ToInt),
     function("int", &[Kind::Uint], Kind::Int, Func::ToInt),
     function("int", &[Kind::Double], Kind::Int, Func::ToInt),
@@ -157,9 +184,24 @@ pub(crate) static OVERLOADS: &[Overload] = &[
     function("string", &[Kind::Bytes], Kind::String, Func::ToString),
     function("string", &[Kind::Timestamp], Kind::String, Func::ToString),
     function("string", &[Kind::Duration], Kind::String, Func::ToString),
-    function("timestamp", &[Kind::Timestamp], Kind::Timestamp, Func::ToTimestamp),
-    function("timestamp", &[Kind::String], Kind::Timestamp, Func::ToTimestamp),
-    function("timestamp", &[Kind::Int], Kind::Timestamp, Func::ToTimestamp),
+    function(
+        "timestamp",
+        &[Kind::Timestamp],
+        Kind::Timestamp,
+        Func::ToTimestamp,
+    ),
+    function(
+        "timestamp",
+        &[Kind::String],
+        Kind::Timestamp,
+        Func::ToTimestamp,
+    ),
+    function(
+        "timestamp",
+        &[Kind::Int],
+        Kind::Timestamp,
+        Func::ToTimestamp,
+    ),
     function("type", &[Kind::Any], Kind::Type, Func::TypeOf),
     function("dyn", &[Kind::Any], Kind::Any, Func::Dyn),
     part("getFullYear", TIME, Part::FullYear),
@@ -271,9 +313,11 @@ fn unary(func: Func, arg: &Value, steps: &mut Steps) -> Result<Value, EvalErrorK
 fn binary(func: Func, a: &Value, b: &Value, steps: &mut Steps) -> Result<Value, EvalErrorKind> {
     let (Value::String(text), Value::String(other)) = (a, b) else {
         return match (func, a, b) {
-            (Func::Part(part), time @ Value::Timestamp(_), Value::String(zone)) => {
-                time_part(part, time, &Zone::parse(zone).ok_or(EvalErrorKind::TimeZone)?)
-            }
+            (Func::Part(part), time @ Value::Timestamp(_), Value::String(zone)) => time_part(
+                part,
+                time,
+                &Zone::parse(zone).ok_or(EvalErrorKind::TimeZone)?,
+            ),
             _ => Err(EvalErrorKind::NoSuchOverload),
         };
     };

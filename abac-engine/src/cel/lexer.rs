@@ -76,10 +76,7 @@ impl<'s> Lexer<'s> {
             if !self.rest().starts_with("//") {
                 return;
             }
-            let line = self
-                .rest()
-                .find(['\n', '\r'])
-                .unwrap_or(self.rest().len());
+            let line = self.rest().find(['\n', '\r']).unwrap_or(self.rest().len());
             self.advance(line);
         }
     }
@@ -135,7 +132,10 @@ impl<'s> Lexer<'s> {
         }
         let bad = self.rest().chars().next().unwrap_or('\0');
         self.advance(bad.len_utf8());
-        self.error(start, format!("unexpected character `{}`", bad.escape_debug()))
+        self.error(
+            start,
+            format!("unexpected character `{}`", bad.escape_debug()),
+        )
     }
 
     fn number(&mut self, start: usize) -> Result<Tok, CelError> {
@@ -211,7 +211,11 @@ impl<'s> Lexer<'s> {
     }
 
     fn string(&mut self, start: usize, raw: bool, bytes: bool) -> Result<Tok, CelError> {
-        let quote = if self.byte(0) == Some(b'"') { '"' } else { '\'' };
+        let quote = if self.byte(0) == Some(b'"') {
+            '"'
+        } else {
+            '\''
+        };
         let triple: String = std::iter::repeat_n(quote, 3).collect();
         let triple_quoted = self.rest().starts_with(&triple);
         self.advance(if triple_quoted { 3 } else { 1 });
@@ -330,11 +334,27 @@ mod tests {
 
     #[test]
     fn strings_and_escapes() {
-        assert_eq!(one(r#""\x41\102\u0043\U00000044""#).unwrap(), Tok::String("ABCD".into()));
+        assert_eq!(
+            one(r#""\x41\102\u0043\U00000044""#).unwrap(),
+            Tok::String("ABCD".into())
+        );
         assert_eq!(one(r"r'\n'").unwrap(), Tok::String("\\n".into()));
-        assert_eq!(one(r"b'\xff\377é'").unwrap(), Tok::Bytes(vec![255, 255, 0xc3, 0xa9]));
+        assert_eq!(
+            one(r"b'\xff\377é'").unwrap(),
+            Tok::Bytes(vec![255, 255, 0xc3, 0xa9])
+        );
         assert_eq!(one("'''a'b\n'''").unwrap(), Tok::String("a'b\n".into()));
-        for bad in ["'a", "'a\nb'", r"'\q'", r"'\ud800'", r"'\U00110000'", r"b'\u0041'", r"'\x4'", r"'\400'", "'''a''"] {
+        for bad in [
+            "'a",
+            "'a\nb'",
+            r"'\q'",
+            r"'\ud800'",
+            r"'\U00110000'",
+            r"b'\u0041'",
+            r"'\x4'",
+            r"'\400'",
+            "'''a''",
+        ] {
             assert!(one(bad).is_err(), "{bad}");
         }
     }

@@ -7,8 +7,23 @@ use crate::error::{CelError, Span};
 
 /// Words the language keeps for itself: never variables, but allowed as field and method names.
 const RESERVED: [&str; 17] = [
-    "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop",
-    "package", "namespace", "return", "var", "void", "while",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
 ];
 
 /// Binding powers, weakest first.
@@ -405,7 +420,9 @@ impl Parser<'_> {
     ) -> Result<ExprKind, CelError> {
         match (target, name.as_str(), args.as_slice()) {
             (None, "has", [arg]) => self.has(*arg),
-            (Some(range), "all", [v, body]) => self.comprehension(MacroKind::All, range, *v, None, *body),
+            (Some(range), "all", [v, body]) => {
+                self.comprehension(MacroKind::All, range, *v, None, *body)
+            }
             (Some(range), "exists", [v, body]) => {
                 self.comprehension(MacroKind::Exists, range, *v, None, *body)
             }
@@ -415,7 +432,9 @@ impl Parser<'_> {
             (Some(range), "filter", [v, body]) => {
                 self.comprehension(MacroKind::Filter, range, *v, None, *body)
             }
-            (Some(range), "map", [v, body]) => self.comprehension(MacroKind::Map, range, *v, None, *body),
+            (Some(range), "map", [v, body]) => {
+                self.comprehension(MacroKind::Map, range, *v, None, *body)
+            }
             (Some(range), "map", [v, filter, body]) => {
                 self.comprehension(MacroKind::Map, range, *v, Some(*filter), *body)
             }
@@ -484,14 +503,47 @@ mod tests {
     #[test]
     fn grammar_corners() {
         for good in [
-            "a.b.c", ".a.b", "a[1].b", "-1.0", "!!a", "- 5", "a ? b : c ? d : e", "[1, 2,]", "{'a': 1,}",
-            "a in b", "x.`y-z`", "f()", "a.for", "has(a.b)", "[1].map(x, x > 0, x)", "a - -1", "a -1",
+            "a.b.c",
+            ".a.b",
+            "a[1].b",
+            "-1.0",
+            "!!a",
+            "- 5",
+            "a ? b : c ? d : e",
+            "[1, 2,]",
+            "{'a': 1,}",
+            "a in b",
+            "x.`y-z`",
+            "f()",
+            "a.for",
+            "has(a.b)",
+            "[1].map(x, x > 0, x)",
+            "a - -1",
+            "a -1",
         ] {
             assert!(parse(good, &CelLimits::default()).is_ok(), "{good}");
         }
         for bad in [
-            "", "a b", "a +", "(a", "f(1,)", "a..b", "for", "a.true", "has(a)", "has(a[0])", "[1].all(1, x)",
-            "[1].all(a.b, x)", "M{}", "-!a", "!-a", "a ? b", "a = b", "9223372036854775808", "[,]", "`a`",
+            "",
+            "a b",
+            "a +",
+            "(a",
+            "f(1,)",
+            "a..b",
+            "for",
+            "a.true",
+            "has(a)",
+            "has(a[0])",
+            "[1].all(1, x)",
+            "[1].all(a.b, x)",
+            "M{}",
+            "-!a",
+            "!-a",
+            "a ? b",
+            "a = b",
+            "9223372036854775808",
+            "[,]",
+            "`a`",
         ] {
             assert!(parse(bad, &CelLimits::default()).is_err(), "{bad}");
         }
@@ -500,7 +552,9 @@ mod tests {
     #[test]
     fn limits_are_kept() {
         let limits = CelLimits::default();
-        for deep in ["(", "[", "{1:", "!", "-", "a[", "f(", "a?b:", "1+(", "[[", "a.b("] {
+        for deep in [
+            "(", "[", "{1:", "!", "-", "a[", "f(", "a?b:", "1+(", "[[", "a.b(",
+        ] {
             assert!(fails(&deep.repeat(3_000)).contains("deeper"), "{deep}");
         }
         assert!(fails(&"a.".repeat(3_000)).contains("deeper"));

@@ -28,7 +28,11 @@ impl Program {
     ///
     /// # Errors
     /// Every fault found: syntax (then only that), unknown names, types, bad regexes, limits.
-    pub fn compile(source: &str, env: &Arc<Env>, limits: &CelLimits) -> Result<Self, Vec<CelError>> {
+    pub fn compile(
+        source: &str,
+        env: &Arc<Env>,
+        limits: &CelLimits,
+    ) -> Result<Self, Vec<CelError>> {
         Self::build(source, env, limits, true)
     }
 

@@ -67,7 +67,9 @@ impl Key {
             Value::String(s) => Self::String(s.clone()),
             Value::Double(d) => match (double_to_int(*d), double_to_uint(*d)) {
                 (Some(i), _) if compare_int_double(i, *d) == Some(Ordering::Equal) => Self::Int(i),
-                (_, Some(u)) if compare_uint_double(u, *d) == Some(Ordering::Equal) => Self::Uint(u),
+                (_, Some(u)) if compare_uint_double(u, *d) == Some(Ordering::Equal) => {
+                    Self::Uint(u)
+                }
                 _ => return None,
             },
             _ => return None,
@@ -442,13 +444,15 @@ mod tests {
 
     #[test]
     fn map_keys_meet_across_number_types() {
-        let map = MapValue::new([(Value::Uint(1), "one".into()), ("k".into(), Value::Null)]).unwrap();
+        let map =
+            MapValue::new([(Value::Uint(1), "one".into()), ("k".into(), Value::Null)]).unwrap();
         assert_eq!(map.get(&Value::Int(1)), Some(&"one".into()));
         assert_eq!(map.get(&Value::Double(1.0)), Some(&"one".into()));
         assert_eq!(map.get(&Value::Double(1.5)), None);
         assert_eq!(map.field("k"), Some(&Value::Null));
         assert_eq!(
-            MapValue::new([(Value::Uint(1), Value::Null), (Value::Int(1), Value::Null)]).unwrap_err(),
+            MapValue::new([(Value::Uint(1), Value::Null), (Value::Int(1), Value::Null)])
+                .unwrap_err(),
             EvalErrorKind::DuplicateKey
         );
         assert_eq!(

@@ -1,0 +1,25 @@
+//! Limits on what a load takes in.
+
+use crate::cel::CelLimits;
+
+/// Limits on policy sources and on the expressions in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Largest single source, in bytes.
+    pub document_bytes: usize,
+    /// Most policies in one set.
+    pub policies: usize,
+    /// Limits on each condition.
+    pub cel: CelLimits,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            document_bytes: 64 * 1024 * 1024,
+            policies: 1_000_000,
+            cel: CelLimits::default(),
+        }
+    }
+}
