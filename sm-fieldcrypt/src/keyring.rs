@@ -392,3 +392,69 @@ impl fmt::Debug for KeyRing {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::context::FieldContext;
+    use crate::kek::software::SoftwareKek;
+    use crate::secret::SecretBytes;
+    use crate::store::MemoryStore;
+
+    async fn ring(clock: &Arc<ManualClock>) -> KeyRing {
+        let kek = SoftwareKek::from_key_bytes(SecretBytes::new(vec![1; 32])).unwrap();
+        KeyRing::builder(Arc::new(kek), Arc::new(MemoryStore::default()))
+            .class(FieldClass::track())
+            .clock(Arc::<ManualClock>::clone(clock))
+            .create_registry()
+            .auto_rotate()
+            .build()
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn hazard_forged_headers_push_keys_out_of_the_cache() {
+        let ring = ring(&Arc::new(ManualClock::new(1_767_225_600))).await;
+        let place = FieldContext::new("t", "a", "b").row(1_i64);
+        let key = ring
+            .prepare("track", "t", &KeyUser::new("u"))
+            .await
+            .unwrap();
+        let mut value = key.seal(b"x", &place).unwrap();
+        let sessions = &ring.inner.view.resources.sessions;
+        assert_eq!(sessions.len(), 1);
+        for salt in 0..100_u32 {
+            value[14..18].copy_from_slice(&salt.to_be_bytes());
+            assert!(key.open(&value, &place).is_err());
+        }
+        assert_eq!(sessions.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn session_keys_are_forgotten_with_time_and_with_their_field_key() {
+        let clock = Arc::new(ManualClock::new(1_767_225_600));
+        let ring = ring(&clock).await;
+        let user = KeyUser::new("u");
+        let place = FieldContext::new("t", "a", "b").row(1_i64);
+        let sessions = &ring.inner.view.resources.sessions;
+        let key = ring.prepare("track", "t", &user).await.unwrap();
+        key.seal(b"x", &place).unwrap();
+        clock.advance(SESSION_KEPT);
+        ring.refresh().await.unwrap();
+        assert_eq!(sessions.len(), 1);
+        clock.advance(1);
+        ring.refresh().await.unwrap();
+        assert_eq!(sessions.len(), 0);
+        let key = ring.prepare("track", "t", &user).await.unwrap();
+        key.seal(b"x", &place).unwrap();
+        ring.change_state("track", 1, KeyState::Disabled, &user)
+            .await
+            .unwrap();
+        assert_eq!(sessions.len(), 0);
+    }
+
+    /// As `view.rs` has it.
+    const SESSION_KEPT: u64 = 600;
+}

@@ -134,6 +134,15 @@ impl SessionCache {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.inner
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .held
+            .len()
+    }
+
     /// Keeps what `keep` says, by id and birth.
     pub(crate) fn retain(&self, keep: impl Fn(&SessionId, u64) -> bool) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);

@@ -1,0 +1,193 @@
+//! Replays the committed fuzz corpora on stable Rust.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    missing_docs
+)]
+
+mod fuzz_bodies;
+
+use std::path::PathBuf;
+
+fn corpus(target: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus")).join(target)
+}
+
+fn replay(target: &str, body: fn(&[u8])) {
+    let folder = corpus(target);
+    let mut ran = 0;
+    for entry in std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
+    {
+        body(&std::fs::read(entry.unwrap().path()).unwrap());
+        ran += 1;
+    }
+    assert!(ran >= 5, "{} holds {ran} files", folder.display());
+}
+
+#[test]
+fn replay_envelope() {
+    replay("sm_fieldcrypt_envelope", fuzz_bodies::open_envelope);
+}
+
+#[test]
+fn replay_text() {
+    replay("sm_fieldcrypt_text", fuzz_bodies::read_text);
+}
+
+#[test]
+fn replay_registry() {
+    replay("sm_fieldcrypt_registry", fuzz_bodies::load_registry);
+}
+
+#[test]
+fn replay_kek_file() {
+    replay("sm_fieldcrypt_kek_file", fuzz_bodies::parse_kek_file);
+}
+
+#[test]
+fn replay_mask() {
+    replay("sm_fieldcrypt_mask", fuzz_bodies::mask_text);
+}
+
+/// The corpus reaches past the tags: its good seeds do open.
+#[test]
+fn the_good_seeds_are_good() {
+    let read = |path: &str| std::fs::read(corpus(path)).unwrap();
+    for (i, (key, place)) in fuzz_bodies::keys().iter().enumerate() {
+        let seed = read(&format!("sm_fieldcrypt_envelope/good-class-{}", i + 1));
+        assert_eq!(
+            key.open(&seed, place).unwrap().expose(),
+            b"110101199003074610"
+        );
+    }
+    assert_eq!(
+        read("sm_fieldcrypt_registry/good-0"),
+        fuzz_bodies::glass_registry(0)
+    );
+    assert_eq!(
+        read("sm_fieldcrypt_registry/good-2"),
+        fuzz_bodies::glass_registry(2)
+    );
+}
+
+/// Writes the seeds anew, after a change of format: `cargo test --test corpus_replay -- --ignored`.
+#[test]
+#[ignore = "writes the seed corpora"]
+fn write_seeds() {
+    let write = |target: &str, name: &str, bytes: &[u8]| {
+        std::fs::create_dir_all(corpus(target)).unwrap();
+        std::fs::write(corpus(target).join(name), bytes).unwrap();
+    };
+    let mut good = Vec::new();
+    for (i, (key, place)) in fuzz_bodies::keys().iter().enumerate() {
+        good = key.seal(b"110101199003074610", place).unwrap();
+        let with = |name: &str, change: &dyn Fn(&mut Vec<u8>)| {
+            let mut bytes = good.clone();
+            change(&mut bytes);
+            write(
+                "sm_fieldcrypt_envelope",
+                &format!("{name}-class-{}", i + 1),
+                &bytes,
+            );
+        };
+        with("good", &|_| {});
+        with("cut", &|b| b.truncate(30));
+        with("tag", &|b| *b.last_mut().unwrap() ^= 1);
+        with("window", &|b| b[13] ^= 1);
+    }
+    write("sm_fieldcrypt_envelope", "empty", b"");
+    let mut chunked = good.clone();
+    chunked[3] |= 4;
+    write("sm_fieldcrypt_envelope", "chunked", &chunked);
+    for suite in [0_u8, 3, 4, 9] {
+        let mut other = good.clone();
+        other[2] = suite;
+        write("sm_fieldcrypt_envelope", &format!("suite-{suite}"), &other);
+    }
+
+    let texts = [
+        "smf1:",
+        "smf1:_QE",
+        "smf1:_QF",
+        "smf1:AA==",
+        "smf1:+/8",
+        "SMF1:AA",
+        "",
+        "smf1:é",
+    ];
+    for (i, text) in texts.iter().enumerate() {
+        write("sm_fieldcrypt_text", &format!("{i}"), text.as_bytes());
+    }
+    write(
+        "sm_fieldcrypt_text",
+        "good",
+        sm_fieldcrypt::to_text(&good).as_bytes(),
+    );
+
+    for rotations in 0..3 {
+        let bytes = fuzz_bodies::glass_registry(rotations);
+        write(
+            "sm_fieldcrypt_registry",
+            &format!("good-{rotations}"),
+            &bytes,
+        );
+        write(
+            "sm_fieldcrypt_registry",
+            &format!("cut-{rotations}"),
+            &bytes[..bytes.len() - 33],
+        );
+        write(
+            "sm_fieldcrypt_registry",
+            &format!("longer-{rotations}"),
+            &[&bytes[..], &[0]].concat(),
+        );
+    }
+    let mut disordered = fuzz_bodies::glass_registry(1);
+    disordered[35] ^= 7;
+    write("sm_fieldcrypt_registry", "disordered", &disordered);
+    write("sm_fieldcrypt_registry", "empty", b"");
+
+    let dir = tempfile::tempdir().unwrap();
+    sm_fieldcrypt::SoftwareKek::create(dir.path().join("k"), b"correct horse").unwrap();
+    let file = std::fs::read(dir.path().join("k")).unwrap();
+    write("sm_fieldcrypt_kek_file", "sealed", &file);
+    write("sm_fieldcrypt_kek_file", "cut", &file[..111]);
+    write(
+        "sm_fieldcrypt_kek_file",
+        "longer",
+        &[&file[..], &[0]].concat(),
+    );
+    write(
+        "sm_fieldcrypt_kek_file",
+        "magic",
+        &[b"SMFCKEK2", &file[8..]].concat(),
+    );
+    write("sm_fieldcrypt_kek_file", "empty", b"");
+    write(
+        "sm_fieldcrypt_kek_file",
+        "text",
+        b"-----BEGIN PRIVATE KEY-----",
+    );
+
+    let values = [
+        "110101199003074610",
+        "11010119900307461X",
+        "110101900307461",
+        "6228480402564890018",
+        "6228 4804 0256 4890 018",
+        "13812345678",
+        "+8613812345678",
+        "张三",
+        "欧阳小明",
+        "阿凡提·买买提",
+        "𠮷野家",
+        "",
+    ];
+    for (i, value) in values.iter().enumerate() {
+        write("sm_fieldcrypt_mask", &format!("{i}"), value.as_bytes());
+    }
+    the_good_seeds_are_good();
+}
