@@ -31,6 +31,11 @@ fn token() {
 }
 
 #[test]
+fn claims() {
+    replay("sm_jwt_claims", fuzz_bodies::parse_claims);
+}
+
+#[test]
 fn jwk() {
     replay("sm_jwt_jwk", fuzz_bodies::parse_jwk);
 }

@@ -43,6 +43,7 @@ proptest! {
     #[test]
     fn any_bytes_are_survived(data in prop::collection::vec(any::<u8>(), 0..400)) {
         fuzz_bodies::parse_token(&data);
+        fuzz_bodies::parse_claims(&data);
         fuzz_bodies::parse_jwk(&data);
         fuzz_bodies::parse_pem(&data);
         fuzz_bodies::parse_der(&data);
