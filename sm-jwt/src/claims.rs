@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{
-    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -163,6 +161,10 @@ impl Claims {
         let parsed = guard.read(bytes, ClaimsSeed(&guard), WHAT, |claim| Error::ClaimType {
             claim,
         })?;
+        let ext = match parsed.has_ext {
+            true => read_ext(bytes)?,
+            false => Map::new(),
+        };
         let missing = |claim| Error::MissingClaim { claim };
         Ok(Self {
             iss: parsed.iss.ok_or(missing("iss"))?,
@@ -175,12 +177,24 @@ impl Claims {
             tenant_id: parsed.tenant_id,
             roles: parsed.roles,
             sm2_kid: parsed.sm2_kid,
-            ext: parsed.ext,
+            ext,
             amr: parsed.amr,
             acr: parsed.acr,
             auth_time: parsed.auth_time,
         })
     }
+}
+
+/// Builds `ext` in a second pass over a payload that the guard has let through: serde_json's own
+/// reader knows how its numbers are represented, whichever of its features a program turns on.
+fn read_ext(bytes: &[u8]) -> Result<Map<String, Value>, Error> {
+    #[derive(Deserialize)]
+    struct Payload {
+        ext: Map<String, Value>,
+    }
+    serde_json::from_slice(bytes)
+        .map(|payload: Payload| payload.ext)
+        .map_err(|_| Error::ClaimType { claim: "ext" })
 }
 
 /// RFC 7519 section 4.1.3: one audience may be a bare string, and most readers expect that.
@@ -223,7 +237,7 @@ struct Parsed {
     tenant_id: Option<String>,
     roles: Vec<String>,
     sm2_kid: Option<String>,
-    ext: Map<String, Value>,
+    has_ext: bool,
     amr: Vec<String>,
     acr: Option<String>,
     auth_time: Option<u64>,
@@ -258,7 +272,7 @@ impl<'de> Visitor<'de> for ClaimsSeed<'_, '_> {
             Ok(Some(text))
         };
         let date = |map: &mut A, name| map.next_value_seed(DateSeed { guard, name }).map(Some);
-        let list = |map: &mut A, name, bare| map.next_value_seed(ListSeed { guard, name, bare });
+        let list = |map: &mut A, name, bare| map.next_value_seed(guard.strings(name, bare));
 
         let mut seen = Seen::default();
         let mut claims = Parsed::default();
@@ -289,10 +303,10 @@ impl<'de> Visitor<'de> for ClaimsSeed<'_, '_> {
                 "tenant_id" => claims.tenant_id = text(&mut map, "tenant_id")?,
                 "roles" => claims.roles = list(&mut map, "roles", false)?,
                 "sm2_kid" => claims.sm2_kid = text(&mut map, "sm2_kid")?,
-                "ext" => match map.next_value_seed(guard.value(2))? {
-                    Value::Object(ext) => claims.ext = ext,
-                    _ => return Err(guard.fail(Fault::Type("ext"))),
-                },
+                "ext" => {
+                    map.next_value_seed(guard.skip(2))?;
+                    claims.has_ext = true;
+                }
                 "amr" => claims.amr = list(&mut map, "amr", false)?,
                 "acr" => claims.acr = text(&mut map, "acr")?,
                 "auth_time" => claims.auth_time = date(&mut map, "auth_time")?,
@@ -329,51 +343,5 @@ impl Visitor<'_> for DateSeed<'_, '_> {
 
     fn visit_u64<E>(self, seconds: u64) -> Result<u64, E> {
         Ok(seconds)
-    }
-}
-
-/// An array of non-empty strings or, where `bare` allows it, one string by itself.
-struct ListSeed<'g, 'l> {
-    guard: &'g Guard<'l>,
-    name: &'static str,
-    bare: bool,
-}
-
-impl<'de> DeserializeSeed<'de> for ListSeed<'_, '_> {
-    type Value = Vec<String>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        let (guard, name) = (self.guard, self.name);
-        deserializer
-            .deserialize_any(self)
-            .map_err(|_| guard.fail(Fault::Type(name)))
-    }
-}
-
-impl<'de> Visitor<'de> for ListSeed<'_, '_> {
-    type Value = Vec<String>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of strings")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        if !self.bare || text.is_empty() {
-            return Err(E::custom("not an array of strings"));
-        }
-        Ok(vec![text.to_owned()])
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        self.guard.enter(2)?;
-        let mut list = Vec::new();
-        while let Some(text) = seq.next_element_seed(self.guard.string(self.name))? {
-            self.guard.count()?;
-            if text.is_empty() {
-                return Err(A::Error::custom("an empty string"));
-            }
-            list.push(text);
-        }
-        Ok(list)
     }
 }

@@ -263,6 +263,9 @@ pub enum ReplayStoreError {
     /// The clock went back behind a time up to which entries were already forgotten.
     #[error("the clock went back behind entries that were already forgotten")]
     ClockWentBack,
+    /// The token was issued before the store began: it may have been consumed in an earlier life.
+    #[error("the token was issued before the replay store started")]
+    IssuedBeforeStart,
     /// The store cannot be reached or failed.
     #[error("the replay store is unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),

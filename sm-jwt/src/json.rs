@@ -9,8 +9,7 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use crate::error::Error;
 use crate::limits::Limits;
@@ -114,11 +113,6 @@ impl<'l> Guard<'l> {
         Ok(Some(name))
     }
 
-    /// A reader for any value, nested at `depth`.
-    pub(crate) fn value(&self, depth: usize) -> ValueSeed<'_, 'l> {
-        ValueSeed { guard: self, depth }
-    }
-
     /// A reader that checks any value, nested at `depth`, and keeps nothing.
     pub(crate) fn skip(&self, depth: usize) -> SkipSeed<'_, 'l> {
         SkipSeed { guard: self, depth }
@@ -127,6 +121,15 @@ impl<'l> Guard<'l> {
     /// A reader for the string member `name`.
     pub(crate) fn string(&self, name: &'static str) -> StringSeed<'_, 'l> {
         StringSeed { guard: self, name }
+    }
+
+    /// A reader for the member `name` of the outermost object: an array of strings, or a `bare` one.
+    pub(crate) fn strings(&self, name: &'static str, bare: bool) -> StringsSeed<'_, 'l> {
+        StringsSeed {
+            guard: self,
+            name,
+            bare,
+        }
     }
 }
 
@@ -225,74 +228,50 @@ impl Visitor<'_> for StringSeed<'_, '_> {
     }
 }
 
-/// Builds a [`Value`] under the guard.
-pub(crate) struct ValueSeed<'g, 'l> {
+/// Reads an array of non-empty strings or, where `bare` allows it, one string by itself; anything
+/// else is [`Fault::Type`] of `name`.
+pub(crate) struct StringsSeed<'g, 'l> {
     guard: &'g Guard<'l>,
-    depth: usize,
+    name: &'static str,
+    bare: bool,
 }
 
-impl<'de> DeserializeSeed<'de> for ValueSeed<'_, '_> {
-    type Value = Value;
+impl<'de> DeserializeSeed<'de> for StringsSeed<'_, '_> {
+    type Value = Vec<String>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        let (guard, name) = (self.guard, self.name);
+        deserializer
+            .deserialize_any(self)
+            .map_err(|_| guard.fail(Fault::Type(name)))
     }
 }
 
-impl<'de> Visitor<'de> for ValueSeed<'_, '_> {
-    type Value = Value;
+impl<'de> Visitor<'de> for StringsSeed<'_, '_> {
+    type Value = Vec<String>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
+        f.write_str("an array of strings")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        if !self.bare || text.is_empty() {
+            return Err(E::custom("not an array of strings"));
+        }
+        Ok(vec![text.to_owned()])
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value)
-            .map(Value::Number)
-            .ok_or_else(|| E::custom("a number out of range"))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let below = self.depth.saturating_add(1);
-        self.guard.enter(self.depth)?;
-        let mut values = Vec::new();
-        while let Some(value) = seq.next_element_seed(self.guard.value(below))? {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        self.guard.enter(2)?;
+        let mut list = Vec::new();
+        while let Some(text) = seq.next_element_seed(self.guard.string(self.name))? {
             self.guard.count()?;
-            values.push(value);
+            if text.is_empty() {
+                return Err(A::Error::custom("an empty string"));
+            }
+            list.push(text);
         }
-        Ok(Value::Array(values))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let below = self.depth.saturating_add(1);
-        self.guard.enter(self.depth)?;
-        let mut members = Map::new();
-        let mut seen = Seen::default();
-        while let Some(name) = self.guard.next_name(&mut map, &mut seen)? {
-            let value = map.next_value_seed(self.guard.value(below))?;
-            members.insert(name.into_owned(), value);
-        }
-        Ok(Value::Object(members))
+        Ok(list)
     }
 }
 

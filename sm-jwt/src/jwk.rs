@@ -103,7 +103,7 @@ struct Parsed<'de> {
     y: Option<&'de str>,
     d: Option<&'de str>,
     usage: Option<&'de str>,
-    key_ops: Option<serde_json::Value>,
+    key_ops: Option<Vec<String>>,
 }
 
 impl<'de> Parsed<'de> {
@@ -117,7 +117,7 @@ impl<'de> Parsed<'de> {
         let limits = Limits::default();
         let guard = Guard::new(&limits);
         let parsed = guard.read(jwk.as_bytes(), JwkSeed(&guard), WHAT, |_| {
-            fail("a member is not a plain string")
+            fail("a member is not a plain string or list of strings")
         })?;
         let wrong = |field, found: Option<&str>, expected| Error::WrongAlgorithm {
             what: WHAT,
@@ -146,13 +146,10 @@ impl<'de> Parsed<'de> {
             return Err(fail("its `use` is not `sig`"));
         }
         match &self.key_ops {
-            None => Ok(()),
-            Some(serde_json::Value::Array(operations))
-                if operations.iter().any(|held| held == operation) =>
-            {
-                Ok(())
+            Some(operations) if !operations.iter().any(|held| held == operation) => {
+                Err(fail("its `key_ops` do not allow this operation"))
             }
-            Some(_) => Err(fail("its `key_ops` do not allow this operation")),
+            _ => Ok(()),
         }
     }
 
@@ -202,7 +199,9 @@ impl<'de> Visitor<'de> for JwkSeed<'_, '_> {
                 "y" => parsed.y = text(&mut map, "y")?,
                 "d" => parsed.d = text(&mut map, "d")?,
                 "use" => parsed.usage = text(&mut map, "use")?,
-                "key_ops" => parsed.key_ops = Some(map.next_value_seed(guard.value(2))?),
+                "key_ops" => {
+                    parsed.key_ops = Some(map.next_value_seed(guard.strings("key_ops", false))?)
+                }
                 _ => map.next_value_seed(guard.skip(2))?,
             }
         }

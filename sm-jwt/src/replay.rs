@@ -7,6 +7,7 @@ use std::future::{self, Future};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::crypto::sm3;
@@ -118,12 +119,15 @@ const SHARDS: usize = 16;
 
 /// A [`ReplayStore`] in this process's memory: bounded, expiring, sharded.
 ///
-/// It forgets everything when the process ends, and other processes do not see it: several
-/// instances of a service need a shared store.
+/// It forgets everything when the process ends, so that a token consumed just before could be used
+/// again just after; [`refusing_earlier_tokens`](Self::refusing_earlier_tokens) closes that gap. Other
+/// processes do not see it: several instances of a service need a shared store.
 pub struct MemoryReplayStore {
     shards: [Mutex<Shard>; SHARDS],
     len: AtomicUsize,
     capacity: usize,
+    /// Tokens issued before this second are refused.
+    since: u64,
     clock: Arc<dyn Clock>,
 }
 
@@ -145,8 +149,19 @@ impl MemoryReplayStore {
             shards: Default::default(),
             len: AtomicUsize::new(0),
             capacity,
+            since: 0,
             clock,
         }
+    }
+
+    /// Refuses every token issued before now plus `skew`: one that was consumed before a restart
+    /// made this store forget it stays refused. `skew` is how far the issuers' clocks may run ahead;
+    /// single-use tokens are refused that long after a start.
+    #[must_use]
+    pub fn refusing_earlier_tokens(mut self, skew: Duration) -> Self {
+        let now = self.clock.unix_seconds();
+        self.since = now.saturating_add(skew.as_secs());
+        self
     }
 
     /// How many entries are held, those not yet swept included.
@@ -162,6 +177,9 @@ impl MemoryReplayStore {
     }
 
     fn try_consume(&self, entry: &ReplayEntry) -> Result<ReplayOutcome, ReplayStoreError> {
+        if entry.issued_at < self.since {
+            return Err(ReplayStoreError::IssuedBeforeStart);
+        }
         let now = self.clock.unix_seconds();
         if let Some(outcome) = self.try_insert(entry, now)? {
             return Ok(outcome);

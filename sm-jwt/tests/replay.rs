@@ -13,6 +13,7 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use sm_jwt::*;
 use support::*;
@@ -255,4 +256,32 @@ async fn replay_is_refused_until_the_token_has_expired_everywhere() {
             expected
         );
     }
+}
+
+#[tokio::test]
+async fn a_restart_does_not_bring_a_token_back() {
+    let clock = clock();
+    let start = |skew| {
+        let store = MemoryReplayStore::new(10, Arc::new(clock.clone()))
+            .refusing_earlier_tokens(Duration::from_secs(skew));
+        builder(TokenType::Transaction, ReplayPolicy::SingleUse)
+            .clock(Arc::new(clock.clone()))
+            .replay_store(Arc::new(store))
+            .build()
+            .unwrap()
+    };
+    let issued = |at: u64| sign(&claims().issued_at(at), TokenType::Transaction);
+    let token = issued(NOW);
+    assert!(start(0).accept::<NoExtra>(&token).await.is_ok());
+    clock.set(NOW + 1);
+    let restarted = start(0);
+    assert!(matches!(
+        restarted.accept::<NoExtra>(&token).await,
+        Err(Error::ReplayStore(ReplayStoreError::IssuedBeforeStart))
+    ));
+    assert!(restarted.accept::<NoExtra>(&issued(NOW + 1)).await.is_ok());
+    // An issuer whose clock runs ahead is covered by the skew.
+    let restarted = start(5);
+    assert!(restarted.accept::<NoExtra>(&issued(NOW + 5)).await.is_err());
+    assert!(restarted.accept::<NoExtra>(&issued(NOW + 6)).await.is_ok());
 }
