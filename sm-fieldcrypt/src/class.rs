@@ -54,6 +54,8 @@ pub struct FieldClass {
 }
 
 impl FieldClass {
+    /// `name` holds ASCII letters, digits, `_`, `-` and `.`; it becomes part of key URIs.
+    ///
     /// A class that is bound to rows, has 16-byte tags, one field key for all tenants, a new subkey every 15
     /// minutes and a key period of 31 days. Ids 1 to 15 are taken by the presets.
     #[must_use]
@@ -178,7 +180,13 @@ impl FieldClass {
         let fault = if self.id == 0 {
             "id 0 is reserved"
         } else if self.name.is_empty() || self.name.len() > 64 {
-            "the name needs 1 to 64 bytes"
+            "the name needs 1 to 64 characters"
+        } else if !self
+            .name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+        {
+            "the name may hold ASCII letters, digits, '_', '-' and '.' only"
         } else if !(1..=1440).contains(&self.window_minutes) {
             "the window needs 1 to 1440 minutes"
         } else if !(1..=3660).contains(&self.active_days) {
@@ -222,6 +230,8 @@ mod tests {
             FieldClass::new(0, "x", Suite::CbcHmacSm3),
             FieldClass::new(9, "", Suite::CbcHmacSm3),
             FieldClass::new(9, "x".repeat(65), Suite::CbcHmacSm3),
+            FieldClass::new(9, "a/b", Suite::CbcHmacSm3),
+            FieldClass::new(9, "卡号", Suite::CbcHmacSm3),
             ok().window_minutes(0),
             ok().window_minutes(1441),
             ok().active_days(0),

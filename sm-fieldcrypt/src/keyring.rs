@@ -100,7 +100,12 @@ impl KeyRingBuilder {
     }
 
     /// Lets [`KeyRing::prepare`] make the first key of a class (and tenant), and a new one when the primary's
-    /// period is over. Without it, both are done by [`KeyRing::rotate`] alone.
+    /// period is over; the guard is asked for [`Operation::Rotate`] on behalf of the same user. When that fails
+    /// (refused, storage away) and there are older keys, values under them still open. Without this, keys are made by
+    /// [`KeyRing::rotate`] alone.
+    ///
+    /// With classes that have a key per tenant, every new tenant name makes a key: take tenants from verified claims
+    /// only.
     pub fn auto_rotate(mut self) -> Self {
         self.auto_rotate = true;
         self
@@ -230,13 +235,19 @@ impl KeyRing {
         };
         if self.inner.auto_rotate && !sealable(&keys) {
             let of = class.is_per_tenant().then_some(tenant);
-            self.rotate_class(class, of, user, true).await?;
-            snapshot = self.inner.view.snapshot();
-            keys = self
-                .inner
-                .view
-                .key_set(&snapshot.loaded, class, tenant, user)
-                .await?;
+            match self.rotate_class(class, of, user, true).await {
+                Ok(_) => {
+                    snapshot = self.inner.view.snapshot();
+                    keys = self
+                        .inner
+                        .view
+                        .key_set(&snapshot.loaded, class, tenant, user)
+                        .await?;
+                }
+                // Old values still open; sealing will say that there is no key for it.
+                Err(_) if keys.is_some() => {}
+                Err(e) => return Err(e),
+            }
         }
         let keys = keys.ok_or_else(|| Error::NoKey {
             class: class.name().into(),

@@ -52,6 +52,48 @@ fn replay_mask() {
     replay("sm_fieldcrypt_mask", fuzz_bodies::mask_text);
 }
 
+/// A few thousand fixed mutations of the seeds, for machines without a fuzzer.
+#[test]
+fn mutated_seeds_hold() {
+    let targets: [(&str, fn(&[u8])); 5] = [
+        ("sm_fieldcrypt_envelope", fuzz_bodies::open_envelope),
+        ("sm_fieldcrypt_text", fuzz_bodies::read_text),
+        ("sm_fieldcrypt_registry", fuzz_bodies::load_registry),
+        ("sm_fieldcrypt_kek_file", fuzz_bodies::parse_kek_file),
+        ("sm_fieldcrypt_mask", fuzz_bodies::mask_text),
+    ];
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut next = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below.max(1) as u64) as usize
+    };
+    for (target, body) in targets {
+        for entry in std::fs::read_dir(corpus(target)).unwrap() {
+            let seed = std::fs::read(entry.unwrap().path()).unwrap();
+            for _ in 0..150 {
+                let mut data = seed.clone();
+                for _ in 0..=next(3) {
+                    match next(4) {
+                        0 if !data.is_empty() => {
+                            let at = next(data.len());
+                            data[at] = [0, 1, 0x7F, 0x80, 0xFF][next(5)];
+                        }
+                        1 if !data.is_empty() => {
+                            let at = next(data.len());
+                            data[at] ^= 1 << next(8);
+                        }
+                        2 => data.insert(next(data.len() + 1), next(256) as u8),
+                        _ => data.truncate(next(data.len() + 1)),
+                    }
+                }
+                body(&data);
+            }
+        }
+    }
+}
+
 /// The corpus reaches past the tags: its good seeds do open.
 #[test]
 fn the_good_seeds_are_good() {

@@ -224,6 +224,28 @@ async fn a_best_effort_observer_refuses_nothing() {
 }
 
 #[tokio::test]
+async fn reading_goes_on_when_rotation_is_refused() {
+    let bench = Bench::new();
+    let (ring, guard) = guarded(&bench).await;
+    let key = ring.prepare("track", "bank-a", &user()).await.unwrap();
+    let good = key.seal(b"x", &context(1)).unwrap();
+    bench.clock.advance(40 * 24 * 3600);
+    guard.refuse(Operation::Rotate, Outcome::Attempted);
+    let key = ring.prepare("track", "bank-a", &user()).await.unwrap();
+    assert_eq!(key.open(&good, &context(1)).unwrap().expose(), b"x");
+    assert!(matches!(
+        key.seal(b"x", &context(1)),
+        Err(Error::NoKey { .. })
+    ));
+    // A class that has no key at all has nothing to read: the refusal is the answer.
+    let e = ring
+        .prepare("bank_card", "bank-a", &user())
+        .await
+        .unwrap_err();
+    assert!(matches!(e, Error::Refused { .. }), "{e}");
+}
+
+#[tokio::test]
 async fn header_faults_use_no_key_and_are_not_reported() {
     let bench = Bench::new();
     let (ring, guard) = guarded(&bench).await;
