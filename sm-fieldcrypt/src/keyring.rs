@@ -101,8 +101,8 @@ impl KeyRingBuilder {
 
     /// Lets [`KeyRing::prepare`] make the first key of a class (and tenant), and a new one when the primary's
     /// period is over; the guard is asked for [`Operation::Rotate`] on behalf of the same user. When that fails
-    /// (refused, storage away) and there are older keys, values under them still open. Without this, keys are made by
-    /// [`KeyRing::rotate`] alone.
+    /// (refused, storage away) and there are older keys, values under them still open. Older keys stay active in the
+    /// registry, their period over. Without this, keys are made by [`KeyRing::rotate`] alone.
     ///
     /// With classes that have a key per tenant, every new tenant name makes a key: take tenants from verified claims
     /// only.

@@ -38,8 +38,10 @@ pub(crate) async fn rotate(
                 return Ok(record.info.clone());
             }
         }
+        // What is made for want of a key replaces none: one node with a wrong clock would otherwise take
+        // the others' key away. A key whose period is over does not seal anyway.
         for record in registry.records.iter_mut().filter(|r| serves(&r.info)) {
-            if record.info.state == KeyState::Active {
+            if !only_if_needed && record.info.state == KeyState::Active {
                 record.info.state = KeyState::DecryptOnly;
             }
         }

@@ -12,11 +12,13 @@ mod fuzz_bodies;
 
 use std::path::PathBuf;
 
+type Body = fn(&[u8]);
+
 fn corpus(target: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus")).join(target)
 }
 
-fn replay(target: &str, body: fn(&[u8])) {
+fn replay(target: &str, body: Body) {
     let folder = corpus(target);
     let mut ran = 0;
     for entry in std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
@@ -55,7 +57,7 @@ fn replay_mask() {
 /// A few thousand fixed mutations of the seeds, for machines without a fuzzer.
 #[test]
 fn mutated_seeds_hold() {
-    let targets: [(&str, fn(&[u8])); 5] = [
+    let targets: [(&str, Body); 5] = [
         ("sm_fieldcrypt_envelope", fuzz_bodies::open_envelope),
         ("sm_fieldcrypt_text", fuzz_bodies::read_text),
         ("sm_fieldcrypt_registry", fuzz_bodies::load_registry),

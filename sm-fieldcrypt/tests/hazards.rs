@@ -13,7 +13,8 @@ mod common;
 use common::{Bench, NOW, context, kek, presets, user};
 use sm_fieldcrypt::{
     BoxFuture, Envelope, Error, FieldClass, FieldContext, KekProvider, KeyRing, KeyRingBuilder,
-    KeyState, PreparedKey, RandomSource, RegistryStore, SecretBytes, SoftwareKek, Suite,
+    KeyState, ManualClock, PreparedKey, RandomSource, RegistryStore, SecretBytes, SoftwareKek,
+    Suite,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -226,6 +227,31 @@ async fn hazard_sealing_after_the_key_period() {
         key.open(&good, &context(1)),
         Err(Error::Window { .. })
     ));
+}
+
+#[tokio::test]
+async fn hazard_one_nodes_clock_jumps() {
+    let bench = Bench::new();
+    let (good, wrong) = (
+        bench.ring().await,
+        Arc::new(ManualClock::new(NOW + 4 * 365 * 86_400)),
+    );
+    good.prepare("track", "bank-a", &user()).await.unwrap();
+    let jumped = bench.ready().clock(wrong).build().await.unwrap();
+    let key = jumped.prepare("track", "bank-a", &user()).await.unwrap();
+    let from_the_future = key.seal(b"x", &context(1)).unwrap();
+    // The others go on with their key; nobody makes key after key.
+    for _ in 0..3 {
+        good.refresh().await.unwrap();
+        let key = good.prepare("track", "bank-a", &user()).await.unwrap();
+        let value = key.seal(b"x", &context(1)).unwrap();
+        assert_eq!(Envelope::parse(&value).unwrap().header().fek_id, 1);
+        let e = key.open(&from_the_future, &context(1)).unwrap_err();
+        assert!(matches!(e, Error::Window { fek_id: 2, .. }), "{e}");
+        jumped.refresh().await.unwrap();
+        jumped.prepare("track", "bank-a", &user()).await.unwrap();
+    }
+    assert_eq!(good.keys().len(), 2);
 }
 
 #[tokio::test]
