@@ -17,8 +17,9 @@ pub struct CelLimits {
 }
 
 impl CelLimits {
-    /// The greatest depth there can be: it bounds the stack that parsing, checking and evaluating take.
-    pub const MAX_DEPTH: usize = 96;
+    /// The greatest depth there can be: with it, parsing, checking and evaluating stay within 128 KiB of stack in
+    /// optimised code.
+    pub const MAX_DEPTH: usize = 64;
 
     pub(crate) fn depth(&self) -> usize {
         self.depth.min(Self::MAX_DEPTH)

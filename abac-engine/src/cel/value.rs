@@ -360,7 +360,9 @@ pub(crate) fn double_to_int(double: f64) -> Option<i64> {
 
 /// Truncation; `None` outside the range of uint.
 pub(crate) fn double_to_uint(double: f64) -> Option<u64> {
-    (double >= 0.0 && double < 18_446_744_073_709_551_616.0).then_some(double as u64)
+    (0.0..18_446_744_073_709_551_616.0)
+        .contains(&double)
+        .then_some(double as u64)
 }
 
 macro_rules! from {
