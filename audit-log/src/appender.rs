@@ -301,16 +301,18 @@ fn run(stream: &Arc<str>, queue: &Queue, mut writer: Writer, config: &Config) {
         let batch = match writer.commit(&records, sign) {
             Ok(batch) => batch,
             Err(error) => {
-                promises
-                    .into_iter()
-                    .for_each(|p| p.keep(Err(error.clone())));
-                heads.into_iter().for_each(|p| p.keep(Err(error.clone())));
+                // First the state, then the answers: who learns of the failure finds the log stopped.
                 queue.fail(&error);
+                for promise in promises {
+                    promise.keep(Err(error.clone()));
+                }
+                for promise in heads {
+                    promise.keep(Err(error.clone()));
+                }
                 return;
             }
         };
         queue.committed(writer.size(), 1);
-        acknowledge(stream, batch.first, &records, promises);
         if !records.is_empty() && unsigned_since.is_none() {
             unsigned_since = Some(Instant::now());
             next_try = unsigned_since.and_then(|at| at.checked_add(config.checkpoint_every));
@@ -319,7 +321,9 @@ fn run(stream: &Arc<str>, queue: &Queue, mut writer: Writer, config: &Config) {
             Some(Ok(head)) => {
                 (unsigned_since, next_try) = (None, None);
                 queue.signed(head.clone());
-                heads.into_iter().for_each(|p| p.keep(Ok(head.clone())));
+                for promise in heads {
+                    promise.keep(Ok(head.clone()));
+                }
             }
             Some(Err(error)) => {
                 let since = unsigned_since.map(|at| at.elapsed()).unwrap_or_default();
@@ -328,6 +332,7 @@ fn run(stream: &Arc<str>, queue: &Queue, mut writer: Writer, config: &Config) {
             }
             None => {}
         }
+        acknowledge(stream, batch.first, &records, promises);
         if last {
             return;
         }
@@ -356,8 +361,8 @@ fn refuse_heads(
     limit: Duration,
     heads: Vec<Promise<SignedCheckpoint>>,
 ) {
+    queue.not_signed(error.clone(), unsigned_for > limit);
     for promise in heads {
         promise.keep(Err(error.clone().into()));
     }
-    queue.not_signed(error, unsigned_for > limit);
 }

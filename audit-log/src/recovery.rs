@@ -204,6 +204,9 @@ fn scan(file: &str, bytes: &[u8], stream: &str, index: u64) -> Result<Scan, Erro
                 if number != index {
                     return Err(damaged("header states another segment number"));
                 }
+                if index == 0 && state != StreamState::genesis() {
+                    return Err(damaged("the first segment does not begin at the beginning"));
+                }
                 state.batch = state.batch.saturating_add(1);
                 state
             }

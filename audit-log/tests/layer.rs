@@ -78,7 +78,9 @@ async fn call(app: &Router, path: &str) -> (StatusCode, String, Option<String>) 
         .extensions()
         .get::<AuditFailure>()
         .map(|failure| failure.error().to_string());
-    let body = axum::body::to_bytes(response.into_body(), 1024).await.unwrap();
+    let body = axum::body::to_bytes(response.into_body(), 1024)
+        .await
+        .unwrap();
     (status, String::from_utf8_lossy(&body).into_owned(), failure)
 }
 
@@ -87,7 +89,10 @@ async fn each_answer_is_durable_first() {
     let storage = MemStorage::default();
     let log = open(config(), storage.clone()).unwrap();
     let app = app(&log);
-    assert_eq!(call(&app, "/ok").await, (StatusCode::OK, "the answer".into(), None));
+    assert_eq!(
+        call(&app, "/ok").await,
+        (StatusCode::OK, "the answer".into(), None)
+    );
     assert_eq!(log.status().durable, Some(0));
     assert_eq!(call(&app, "/denied").await.0, StatusCode::FORBIDDEN);
     assert_eq!(call(&app, "/nowhere").await.0, StatusCode::NOT_FOUND);
@@ -116,7 +121,10 @@ async fn what_cannot_be_audited_is_not_answered() {
     let log = open(config(), storage.clone()).unwrap();
     let app = app(&log);
     let (status, body, failure) = call(&app, "/hook-refuses").await;
-    assert_eq!((status, body.as_str()), (StatusCode::SERVICE_UNAVAILABLE, ""));
+    assert_eq!(
+        (status, body.as_str()),
+        (StatusCode::SERVICE_UNAVAILABLE, "")
+    );
     assert!(failure.unwrap().contains("nobody to blame"));
     // A detail that hook and handler both set.
     let (status, _, failure) = call(&app, "/clash").await;
@@ -126,7 +134,10 @@ async fn what_cannot_be_audited_is_not_answered() {
     storage.fail_at(storage.calls() + 2, Fault::Io);
     for _ in 0..2 {
         let (status, body, failure) = call(&app, "/ok").await;
-        assert_eq!((status, body.as_str()), (StatusCode::SERVICE_UNAVAILABLE, ""));
+        assert_eq!(
+            (status, body.as_str()),
+            (StatusCode::SERVICE_UNAVAILABLE, "")
+        );
         assert!(failure.is_some());
     }
 }
