@@ -58,8 +58,9 @@ impl Builtin {
     ];
 
     /// Whether an attribute is derived, so that nobody may set it.
-    pub(crate) fn is(entity: Entity, name: &str) -> bool {
-        Self::ALL.iter().any(|(_, e, n)| *e == entity && *n == name)
+    pub(crate) fn is(key: &AttributeKey) -> bool {
+        let mut all = Self::ALL.iter();
+        all.any(|(_, entity, name)| *entity == key.entity && **name == *key.name)
     }
 }
 

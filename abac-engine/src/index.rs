@@ -26,8 +26,8 @@ struct Actions {
 struct Resources {
     /// Without wildcards, by canonical text.
     exact: FxHashMap<Box<str>, Leaf>,
-    names: Trie,
-    routes: Trie,
+    names: Option<Box<Trie>>,
+    routes: Option<Box<Trie>>,
     everything: Leaf,
 }
 
@@ -105,11 +105,12 @@ impl Resources {
                 segments,
                 rest,
             } => {
-                let mut node = if *route {
+                let trie = if *route {
                     &mut self.routes
                 } else {
                     &mut self.names
                 };
+                let mut node: &mut Trie = trie.get_or_insert_default();
                 for segment in segments {
                     node = match segment {
                         PatternSegment::Literal(text) => {
@@ -135,7 +136,9 @@ impl Resources {
         } else {
             &self.names
         };
-        trie.select(&mut resource.segments(), roles, out);
+        if let Some(trie) = trie {
+            trie.select(&mut resource.segments(), roles, out);
+        }
     }
 }
 

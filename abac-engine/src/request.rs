@@ -30,10 +30,10 @@ impl Request {
     /// Starts a request in a tenant: the one the caller was authenticated for, never one taken from the request body.
     pub fn builder(tenant: impl AsRef<str>) -> RequestBuilder {
         RequestBuilder {
-            tenant: tenant.as_ref().to_owned(),
-            user: String::new(),
+            tenant: tenant.as_ref().into(),
+            user: Value::Null,
             roles: Vec::new(),
-            action: String::new(),
+            action: Value::Null,
             resource: Err(RequestError::Missing("resource")),
             time: Ok(None),
             attributes: Vec::new(),
@@ -96,32 +96,32 @@ impl Request {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct RequestBuilder {
-    tenant: String,
-    user: String,
-    roles: Vec<String>,
-    action: String,
-    resource: Result<(String, Resource), RequestError>,
+    tenant: Value,
+    user: Value,
+    roles: Vec<Value>,
+    action: Value,
+    resource: Result<(Value, Resource), RequestError>,
     time: Result<Option<Timestamp>, RequestError>,
-    attributes: Vec<(Entity, String, Value)>,
+    attributes: Vec<(AttributeKey, Value)>,
 }
 
 impl RequestBuilder {
     /// The authenticated user's id.
     pub fn user(mut self, id: impl AsRef<str>) -> Self {
-        self.user = id.as_ref().to_owned();
+        self.user = id.as_ref().into();
         self
     }
 
     /// The user's roles, added to those given before.
     pub fn roles<R: AsRef<str>>(mut self, roles: impl IntoIterator<Item = R>) -> Self {
         self.roles
-            .extend(roles.into_iter().map(|r| r.as_ref().to_owned()));
+            .extend(roles.into_iter().map(|r| r.as_ref().into()));
         self
     }
 
     /// What the user wants to do: `read`, `GET`, …. Compared byte for byte.
     pub fn action(mut self, action: impl AsRef<str>) -> Self {
-        self.action = action.as_ref().to_owned();
+        self.action = action.as_ref().into();
         self
     }
 
@@ -172,7 +172,8 @@ impl RequestBuilder {
     }
 
     fn attr(mut self, entity: Entity, name: &str, value: Value) -> Self {
-        self.attributes.push((entity, name.to_owned(), value));
+        self.attributes
+            .push((AttributeKey::new(entity, name), value));
         self
     }
 
@@ -194,24 +195,21 @@ impl RequestBuilder {
             return Err(RequestError::TooMany("attributes"));
         }
         let (name, resource) = self.resource?;
-        let mut attributes: Vec<(AttributeKey, Value)> = Vec::with_capacity(self.attributes.len());
-        for (entity, name, value) in self.attributes {
-            let key = AttributeKey::new(entity, &name);
-            let twice = attributes.iter().any(|(known, _)| known.same(&key));
-            if twice || Builtin::is(entity, &name) {
+        for (number, (key, _)) in self.attributes.iter().enumerate() {
+            let mut before = self.attributes.iter().take(number);
+            if before.any(|(known, _)| known.same(key)) || Builtin::is(key) {
                 return Err(RequestError::Attribute(key.to_string()));
             }
-            attributes.push((key, value));
         }
         Ok(Request {
-            tenant: self.tenant.into(),
-            user: self.user.into(),
-            roles: self.roles.into(),
-            action: self.action.into(),
-            name: name.into(),
+            tenant: self.tenant,
+            user: self.user,
+            roles: Value::List(self.roles.into()),
+            action: self.action,
+            name,
             time: self.time?.map(Value::Timestamp),
             resource,
-            attributes,
+            attributes: self.attributes,
         })
     }
 }
@@ -219,12 +217,13 @@ impl RequestBuilder {
 fn named(
     text: &str,
     parse: impl Fn(&str) -> Result<Resource, ResourceError>,
-) -> Result<(String, Resource), RequestError> {
+) -> Result<(Value, Resource), RequestError> {
     let resource = parse(text)?;
-    Ok((text.to_owned(), resource))
+    Ok((text.into(), resource))
 }
 
-fn check_text(what: &'static str, text: &str) -> Result<(), RequestError> {
+fn check_text(what: &'static str, text: &Value) -> Result<(), RequestError> {
+    let text = text.as_str().unwrap_or("");
     if text.is_empty() {
         return Err(RequestError::Missing(what));
     }

@@ -20,20 +20,33 @@ pub(crate) struct Resource {
 impl Resource {
     /// A name, or a route with the router's own template.
     pub(crate) fn parse(text: &str) -> Result<Self, ResourceError> {
-        let mut segments = Vec::new();
+        let route = text.starts_with('/');
+        let mut canonical = String::with_capacity(text.len().min(MAX_BYTES));
+        let mut ends = Vec::with_capacity(8);
+        let mut closed = false;
         split(text, |segment| {
-            segments.push(match check_segment(segment)? {
-                Shape::Literal => segment,
-                Shape::Param => "{}",
-                Shape::ParamRest => "{*}",
-            });
+            // A catch-all parameter takes the rest: nothing can follow it.
+            if closed {
+                return Err(ResourceError::ForbiddenCharacter);
+            }
+            if route || !canonical.is_empty() {
+                canonical.push(if route { '/' } else { ':' });
+            }
+            match check_segment(segment)? {
+                Shape::Literal => canonical.push_str(segment),
+                Shape::Param => canonical.push_str("{}"),
+                Shape::ParamRest => {
+                    closed = true;
+                    canonical.push_str("{*}");
+                }
+            }
+            ends.push(u32::try_from(canonical.len()).unwrap_or(u32::MAX));
             Ok(())
         })?;
-        let last = segments.len().saturating_sub(1);
-        if segments.iter().take(last).any(|s| *s == "{*}") {
-            return Err(ResourceError::ForbiddenCharacter);
+        if ends.is_empty() {
+            canonical.push('/');
         }
-        Ok(Self::join(&segments, text.starts_with('/')))
+        Ok(Self { canonical, ends })
     }
 
     /// A raw path as a client sent it: percent-decoded once, then held to the rules of a route without parameters.
@@ -49,24 +62,6 @@ impl Resource {
             return Err(ResourceError::ForbiddenCharacter);
         }
         Self::parse(&decoded)
-    }
-
-    fn join(segments: &[&str], route: bool) -> Self {
-        let mut canonical = String::new();
-        let mut ends = Vec::with_capacity(segments.len());
-        if route && segments.is_empty() {
-            canonical.push('/');
-        }
-        for segment in segments {
-            if route {
-                canonical.push('/');
-            } else if !canonical.is_empty() {
-                canonical.push(':');
-            }
-            canonical.push_str(segment);
-            ends.push(u32::try_from(canonical.len()).unwrap_or(u32::MAX));
-        }
-        Self { canonical, ends }
     }
 
     /// The canonical text: equal for equal resources, and never equal across the two name spaces.

@@ -43,7 +43,8 @@ const ERR: &str = "user.branch == 'x'";
 #[test]
 fn deny_overrides_over_three_values() {
     use Reason::{Error, Forbidden, NotPermitted, Permitted};
-    let table: &[(&[(&str, &str)], Reason, &[&str], usize)] = &[
+    type Row<'a> = (&'a [(&'a str, &'a str)], Reason, &'a [&'a str], usize);
+    let table: &[Row<'_>] = &[
         (&[], NotPermitted, &[], 0),
         (&[("allow", YES)], Permitted, &["p0"], 0),
         (&[("allow", NO)], NotPermitted, &[], 0),
