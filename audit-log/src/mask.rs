@@ -80,3 +80,20 @@ const LABEL: &str = "smal/pseud/1";
 fn length(text: &str) -> [u8; 4] {
     u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_answer_and_batch() {
+        let names = Pseudonymizer::new(7, &[0x42; 32]).unwrap();
+        // HMAC-SM3 of the length-prefixed items by OpenSSL 3.0, first 16 bytes, behind the key id.
+        let expected = "00000007432dcbe370419bbb0f7968ddeb8f43e9";
+        assert_eq!(names.pseudonym("user_id", "bank-a", "zhang.san"), expected);
+        let batch = names.pseudonyms("user_id", "bank-a", &["li.si", "zhang.san"]);
+        assert_eq!(batch[1], expected);
+        assert_ne!(batch[0], expected);
+        assert!(names.pseudonyms("user_id", "bank-a", &[]).is_empty());
+    }
+}
