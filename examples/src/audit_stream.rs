@@ -1,12 +1,17 @@
 //! Opens a service's audit stream from its configuration.
 
-use audit_log::{AuditLog, Config, FsStorage, Pseudonymizer, Sm2CheckpointSigner, SystemClock};
+use audit_log::{
+    AuditLog, Config, FsStorage, Pseudonymizer, Sm2CheckpointSigner, SystemClock, WhenFull,
+};
 
 use crate::adapters::Audit;
 use crate::config::AuditConfig;
 use crate::error::{BadInput, Failure, read_text};
 
 const MAX_KEY_BYTES: u64 = 16 << 10;
+/// Events that may wait for the disk. A full queue refuses, and so do the requests behind it:
+/// waiting would block the threads that serve everybody.
+const QUEUE: usize = 16_384;
 /// Number of the pseudonym key, which stands before every pseudonym.
 const PSEUDONYM_KEY_ID: u32 = 1;
 
@@ -22,12 +27,8 @@ pub fn open_audit(config: &AuditConfig) -> Result<Audit, Failure> {
     let pseudonyms = Pseudonymizer::new(PSEUDONYM_KEY_ID, secret.expose())
         .map_err(|e| BadInput::new("pseudonym_key", e))?;
     let storage = FsStorage::open(&config.dir).map_err(|e| BadInput::file(&config.dir, e))?;
-    let log = AuditLog::open(
-        Config::new(&config.stream),
-        storage,
-        signer,
-        SystemClock::new(),
-    )
-    .map_err(|e| BadInput::file(&config.dir, e))?;
+    let settings = Config::new(&config.stream).queue(QUEUE, WhenFull::FailClosed);
+    let log = AuditLog::open(settings, storage, signer, SystemClock::new())
+        .map_err(|e| BadInput::file(&config.dir, e))?;
     Ok(Audit::new(log, pseudonyms))
 }

@@ -405,7 +405,8 @@ impl Source {
 
     fn audit(&self, raw: &RawAudit) -> Result<AuditConfig, BadInput> {
         for sink in &raw.sinks {
-            self.embedded(
+            // The stream's own folder is always written; `file:` names it.
+            let rest = self.embedded(
                 sink,
                 "sinks",
                 "file:",
@@ -416,10 +417,10 @@ impl Source {
                     ("https:", "otlp"),
                 ],
             )?;
-            return Err(self.error(
-                sink.span().start,
-                "`sinks`: the stream's own folder is the only sink of this build; leave it empty",
-            ));
+            if !rest.is_empty() {
+                let reason = "`sinks`: the stream's folder is given by `dir`; write `file:` alone";
+                return Err(self.error(sink.span().start, reason));
+            }
         }
         Ok(AuditConfig {
             stream: raw.stream.clone(),

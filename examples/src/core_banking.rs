@@ -72,7 +72,6 @@ impl CoreBanking {
             engine,
             audit,
             payments: Arc::new(payments),
-            started_at: api::unix_seconds(),
         };
         Ok(Self {
             bank,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sm_jwt::{
@@ -162,7 +163,10 @@ pub fn access_verifier(key: &VerifyingKey, config: &TokenConfig) -> Result<Verif
 /// # Errors
 /// The configuration does not make a verifier.
 pub fn payment_verifier(key: &VerifyingKey, config: &TokenConfig) -> Result<Verifier, Failure> {
-    let store = MemoryReplayStore::new(config.replay_capacity, Arc::new(sm_jwt::SystemClock));
+    // A store in memory forgets on a restart, so tokens from before it are refused. The issuer runs
+    // on this host's clock; the database's unique token id covers the second in which it starts.
+    let store = MemoryReplayStore::new(config.replay_capacity, Arc::new(sm_jwt::SystemClock))
+        .refusing_earlier_tokens(Duration::ZERO);
     builder(TokenType::Transaction, ReplayPolicy::SingleUse, key, config)?
         .replay_store(Arc::new(store))
         .build()

@@ -1,0 +1,45 @@
+//! The demo as a test: every step over real sockets, all as expected.
+#![allow(clippy::unwrap_used)]
+
+use std::process::Command;
+
+use serde_json::Value;
+
+#[test]
+fn every_step_is_as_expected() {
+    let output = Command::new(env!("CARGO_BIN_EXE_demo"))
+        .arg("--json")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success(),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let report: Value = serde_json::from_str(&text).unwrap();
+    let steps = report["steps"].as_array().unwrap();
+    assert!(steps.len() >= 20, "{} steps", steps.len());
+    assert!(steps.iter().all(|s| s["ok"] == true), "{text}");
+}
+
+#[test]
+fn any_file_of_the_shape_is_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("few.csv");
+    let bankctl = Command::new(env!("CARGO_BIN_EXE_bankctl"))
+        .args(["customers", "generate", "--rows", "24", "--seed", "5"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(bankctl.status.success());
+    let demo = Command::new(env!("CARGO_BIN_EXE_demo"))
+        .arg("--customers")
+        .arg(&file)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&demo.stdout).into_owned();
+    assert!(demo.status.success(), "{text}");
+    assert!(text.contains("expected  24 rows"), "{text}");
+    assert!(text.contains("steps as expected"), "{text}");
+}
