@@ -98,6 +98,11 @@ fn imports_inside_a_crate_point_one_way() {
             }
             graph.insert(module, used);
         }
+        let edges: usize = graph.values().map(BTreeSet::len).sum();
+        assert!(
+            edges > modules.files.len(),
+            "{name}: only {edges} imports seen"
+        );
         if let Some(cycle) = cycle_in(&graph) {
             panic!("{name}: imports in a circle: {}", cycle.join(" -> "));
         }
