@@ -12,6 +12,7 @@ use crate::json::{Fault, Guard, Seen};
 use crate::key_id::KeyId;
 use crate::keys::{SigningKey, VerifyingKey};
 use crate::limits::Limits;
+use crate::profile::is_foreign;
 
 const WHAT: &str = "JWK";
 
@@ -25,7 +26,8 @@ impl VerifyingKey {
     /// Reads a public JWK: `kty` `EC`, `crv` `SM2`, `sm2p256v1` or `SM2-P-256`, `x` and `y` of 32
     /// bytes each. A private one is refused: it does not belong where public keys are read.
     ///
-    /// `use`, when present, must be `sig`; `key_ops`, when present, must hold `verify`.
+    /// `use`, when present, must be `sig`; `key_ops`, when present, must hold `verify`; `alg`, when
+    /// present, must not name another algorithm.
     ///
     /// # Errors
     /// [`Error::WrongAlgorithm`] for another key type or curve, [`Error::Key`] for a malformed key
@@ -103,6 +105,7 @@ struct Parsed<'de> {
     y: Option<&'de str>,
     d: Option<&'de str>,
     usage: Option<&'de str>,
+    alg: Option<&'de str>,
     key_ops: Option<Vec<String>>,
 }
 
@@ -144,6 +147,9 @@ impl<'de> Parsed<'de> {
     fn check_use(&self, operation: &str) -> Result<(), Error> {
         if self.usage.is_some_and(|usage| usage != "sig") {
             return Err(fail("its `use` is not `sig`"));
+        }
+        if self.alg.is_some_and(is_foreign) {
+            return Err(fail("its `alg` is not a name for SM2 with SM3"));
         }
         match &self.key_ops {
             Some(operations) if !operations.iter().any(|held| held == operation) => {
@@ -199,6 +205,7 @@ impl<'de> Visitor<'de> for JwkSeed<'_, '_> {
                 "y" => parsed.y = text(&mut map, "y")?,
                 "d" => parsed.d = text(&mut map, "d")?,
                 "use" => parsed.usage = text(&mut map, "use")?,
+                "alg" => parsed.alg = text(&mut map, "alg")?,
                 "key_ops" => {
                     parsed.key_ops = Some(map.next_value_seed(guard.strings("key_ops", false))?)
                 }

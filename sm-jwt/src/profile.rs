@@ -51,10 +51,7 @@ impl Profile {
     /// and for anything but 1 to 64 printable ASCII characters.
     pub fn with_alg(mut self, alg: impl Into<String>) -> Result<Self, Error> {
         let alg = alg.into();
-        if FOREIGN_ALGORITHMS
-            .iter()
-            .any(|foreign| foreign.eq_ignore_ascii_case(&alg))
-        {
+        if is_foreign(&alg) {
             return Err(Error::Config(format!(
                 "`{alg}` is not a name for SM2 with SM3"
             )));
@@ -142,6 +139,13 @@ impl Profile {
     pub fn kid_claim_required(&self) -> bool {
         self.kid_claim_required
     }
+}
+
+/// Whether `alg` names another algorithm than SM2 with SM3.
+pub(crate) fn is_foreign(alg: &str) -> bool {
+    FOREIGN_ALGORITHMS
+        .iter()
+        .any(|foreign| foreign.eq_ignore_ascii_case(alg))
 }
 
 fn check_name(what: &str, name: &str) -> Result<(), Error> {

@@ -156,11 +156,17 @@ impl MemoryReplayStore {
 
     /// Refuses every token issued before now plus `skew`: one that was consumed before a restart
     /// made this store forget it stays refused. `skew` is how far the issuers' clocks may run ahead;
-    /// single-use tokens are refused that long after a start.
+    /// single-use tokens are refused that long after a start. Times have whole seconds: a token of
+    /// the very second of the start may have been consumed before it, so let `skew` be one second at
+    /// least unless something else covers that.
     #[must_use]
     pub fn refusing_earlier_tokens(mut self, skew: Duration) -> Self {
         let now = self.clock.unix_seconds();
-        self.since = now.saturating_add(skew.as_secs());
+        // Rounded up: a part of a second must not let an earlier token in.
+        let skew = skew
+            .as_secs()
+            .saturating_add(u64::from(skew.subsec_nanos() > 0));
+        self.since = now.saturating_add(skew);
         self
     }
 

@@ -280,6 +280,15 @@ async fn a_restart_does_not_bring_a_token_back() {
         Err(Error::ReplayStore(ReplayStoreError::IssuedBeforeStart))
     ));
     assert!(restarted.accept::<NoExtra>(&issued(NOW + 1)).await.is_ok());
+    // A part of a second counts as a whole one.
+    let store = MemoryReplayStore::new(10, Arc::new(clock.clone()))
+        .refusing_earlier_tokens(Duration::from_millis(1));
+    let restarted = builder(TokenType::Transaction, ReplayPolicy::SingleUse)
+        .clock(Arc::new(clock.clone()))
+        .replay_store(Arc::new(store))
+        .build()
+        .unwrap();
+    assert!(restarted.accept::<NoExtra>(&issued(NOW + 1)).await.is_err());
     // An issuer whose clock runs ahead is covered by the skew.
     let restarted = start(5);
     assert!(restarted.accept::<NoExtra>(&issued(NOW + 5)).await.is_err());
