@@ -5,8 +5,8 @@
 //!
 //! | kind | readable | example |
 //! |---|---|---|
-//! | identity number (GB 11643) | first 3, last 4 | `110***********4610` |
-//! | bank card | first 6 (issuer), last 4 | `622848*********1234` |
+//! | identity number (GB 11643) | first 3, last 4; of 15 digits last 3 | `110***********4610` |
+//! | bank card | first 6 (issuer), last 4; under 16 digits fewer of the first | `622848*********1234` |
 //! | phone | first 3, last 4 | `138****5678` |
 //! | name | see [`name`] | `张*三` |
 //!
@@ -17,7 +17,8 @@
 const STAR: char = '*';
 
 /// Masks a resident identity number: 18 characters (17 digits, then a digit or `X`), or the 15 digits of the first
-/// generation. Region's first three digits and the last four characters stay; the birth date never does.
+/// generation. Region's first three digits and the last four characters stay, of 15 digits the last three: the
+/// birth date never does.
 ///
 /// ```
 /// use sm_fieldcrypt::mask;
@@ -27,21 +28,21 @@ const STAR: char = '*';
 #[must_use]
 pub fn identity_number(value: &str) -> String {
     let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
-    let known = match value.len() {
-        15 => digits(value),
-        18 => value.split_at_checked(17).is_some_and(|(body, check)| {
+    match value.len() {
+        // Without a check digit the fourth from the end is the day of birth's.
+        15 if digits(value) => keep(value, 3, 3),
+        18 if value.split_at_checked(17).is_some_and(|(body, check)| {
             digits(body) && (digits(check) || check.eq_ignore_ascii_case("x"))
-        }),
-        _ => false,
-    };
-    if known {
-        keep(value, 3, 4)
-    } else {
-        hide(value)
+        }) =>
+        {
+            keep(value, 3, 4)
+        }
+        _ => hide(value),
     }
 }
 
-/// Masks a bank card number of 12 to 19 digits. Spaces and hyphens between digit groups stay where they are.
+/// Masks a bank card number of 12 to 19 digits. Spaces and hyphens between digit groups stay where they are. At
+/// least six digits are hidden: the check digit alone would give two or three away.
 ///
 /// ```
 /// use sm_fieldcrypt::mask;
@@ -50,7 +51,8 @@ pub fn identity_number(value: &str) -> String {
 /// ```
 #[must_use]
 pub fn bank_card(value: &str) -> String {
-    digits_only(value, 12..=19, 6, 4)
+    let first = digits_of(value).saturating_sub(10).min(6);
+    digits_only(value, 12..=19, first, 4)
 }
 
 /// Masks a phone number: a mobile number of 11 digits, also with the country code `+86`. Anything else (a landline
@@ -64,12 +66,16 @@ pub fn bank_card(value: &str) -> String {
 /// ```
 #[must_use]
 pub fn phone(value: &str) -> String {
+    // A landline number with its area code can have 11 digits as well, but begins with 0.
+    let is_mobile = |number: &str| {
+        digits_of(number) == 11 && number.chars().find(char::is_ascii_digit) == Some('1')
+    };
     match value.strip_prefix("+86") {
-        Some(number) if digits_of(number) == 11 => {
+        Some(number) if is_mobile(number) => {
             format!("+86{}", digits_only(number, 11..=11, 3, 4))
         }
-        Some(_) => hide(value),
-        None => digits_only(value, 11..=11, 3, 4),
+        None if is_mobile(value) => digits_only(value, 11..=11, 3, 4),
+        _ => hide(value),
     }
 }
 
@@ -167,7 +173,7 @@ mod tests {
     fn identity_numbers_of_both_generations() {
         assert_eq!(identity_number("11010119900307461X"), "110***********461X");
         assert_eq!(identity_number("11010119900307461x"), "110***********461x");
-        assert_eq!(identity_number("110101900307461"), "110********7461");
+        assert_eq!(identity_number("110101900307461"), "110*********461");
     }
 
     #[test]
@@ -208,10 +214,37 @@ mod tests {
 
     #[test]
     fn cards_and_phones_keep_their_groups() {
-        assert_eq!(bank_card("622848040256"), "622848**0256");
         assert_eq!(bank_card("6228-4804-0256-4890"), "6228-48**-****-4890");
         assert_eq!(phone("138 1234 5678"), "138 **** 5678");
         assert_eq!(phone("+86 138 1234 5678"), "+86 138 **** 5678");
+    }
+
+    /// 15 digits: region 6, birth date 6, sequence 3, no check digit.
+    #[test]
+    fn hazard_first_generation_number_shows_the_day_of_birth() {
+        let days: std::collections::HashSet<_> = (1..=9)
+            .map(|day| identity_number(&format!("1101019003{day:02}461")))
+            .collect();
+        assert_eq!(days.len(), 1);
+    }
+
+    #[test]
+    fn hazard_short_card_numbers_can_be_guessed_from_their_mask() {
+        for (value, masked) in [
+            ("622848040256", "62******0256"),
+            ("6228480402564", "622******2564"),
+            ("622848040256489", "62284******6489"),
+            ("6228480402564890", "622848******4890"),
+        ] {
+            assert_eq!(bank_card(value), masked);
+        }
+    }
+
+    #[test]
+    fn hazard_landline_number_taken_for_a_mobile_one() {
+        for value in ["01012345678", "010-12345678", "+8601012345678"] {
+            assert_eq!(phone(value), "*".repeat(value.len()));
+        }
     }
 
     #[test]
