@@ -44,14 +44,14 @@ pub(crate) fn sibling(path: &Path, suffix: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Opens for writing, readable by the owner alone.
+/// Opens for writing, readable by the owner alone; what is there already is not changed.
 pub(crate) fn open_private(path: &Path, create_new: bool) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true);
     if create_new {
         options.create_new(true);
     } else {
-        options.create(true).truncate(true);
+        options.create(true).truncate(false);
     }
     #[cfg(unix)]
     {
@@ -113,7 +113,16 @@ pub(crate) fn write_durably(
     reached: &dyn Fn(Step) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let create_new = placement == Placement::CreateNew;
-    let mut file = open_private(temporary, create_new).map_err(|e| io("create", temporary, e))?;
+    if !create_new {
+        // A crash's leftover, or a link that somebody put there: never written through, never kept.
+        match std::fs::remove_file(temporary) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(io("remove", temporary, e));
+            }
+            _ => {}
+        }
+    }
+    let mut file = open_private(temporary, true).map_err(|e| io("create", temporary, e))?;
     reached(Step::Created)?;
     let (first, second) = bytes
         .split_at_checked(bytes.len() / 2)
@@ -191,6 +200,26 @@ mod tests {
             assert_eq!(read_bounded(&path, 100).unwrap().unwrap(), b"next");
             assert!(!tmp.exists());
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn hazard_leftover_temporary_is_a_link_or_readable_by_all() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let dir = tempfile::tempdir().unwrap();
+        let (path, victim) = (dir.path().join("f"), dir.path().join("victim"));
+        let tmp = sibling(&path, ".tmp");
+        let write = |bytes| write_durably(&path, &tmp, bytes, Placement::Replace, &|_| Ok(()));
+        std::fs::write(&victim, b"untouched").unwrap();
+        symlink(&victim, &tmp).unwrap();
+        write(b"one").unwrap();
+        assert_eq!(std::fs::read(&victim).unwrap(), b"untouched");
+        assert!(!path.is_symlink());
+        std::fs::write(&tmp, b"leftover").unwrap();
+        std::fs::set_permissions(&tmp, PermissionsExt::from_mode(0o666)).unwrap();
+        write(b"two").unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]
