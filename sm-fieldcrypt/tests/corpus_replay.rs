@@ -1,4 +1,7 @@
 //! Replays the committed fuzz corpora on stable Rust.
+//!
+//! After a change of format the seeds are made anew, from the workspace's root:
+//! `SEEDS_DIR=$PWD/fuzz/corpus cargo test -p sm-fieldcrypt --test corpus_replay seeds_can_be_made_anew`
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,19 +13,25 @@
 
 mod fuzz_bodies;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 type Body = fn(&[u8]);
+
+const TARGETS: [(&str, Body); 5] = [
+    ("sm_fieldcrypt_envelope", fuzz_bodies::open_envelope),
+    ("sm_fieldcrypt_text", fuzz_bodies::read_text),
+    ("sm_fieldcrypt_registry", fuzz_bodies::load_registry),
+    ("sm_fieldcrypt_kek_file", fuzz_bodies::parse_kek_file),
+    ("sm_fieldcrypt_mask", fuzz_bodies::mask_text),
+];
 
 fn corpus(target: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus")).join(target)
 }
 
-fn replay(target: &str, body: Body) {
-    let folder = corpus(target);
+fn replay(folder: &Path, body: Body) {
     let mut ran = 0;
-    for entry in std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
-    {
+    for entry in std::fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
         body(&std::fs::read(entry.unwrap().path()).unwrap());
         ran += 1;
     }
@@ -31,39 +40,41 @@ fn replay(target: &str, body: Body) {
 
 #[test]
 fn replay_envelope() {
-    replay("sm_fieldcrypt_envelope", fuzz_bodies::open_envelope);
+    replay(
+        &corpus("sm_fieldcrypt_envelope"),
+        fuzz_bodies::open_envelope,
+    );
 }
 
 #[test]
 fn replay_text() {
-    replay("sm_fieldcrypt_text", fuzz_bodies::read_text);
+    replay(&corpus("sm_fieldcrypt_text"), fuzz_bodies::read_text);
 }
 
 #[test]
 fn replay_registry() {
-    replay("sm_fieldcrypt_registry", fuzz_bodies::load_registry);
+    replay(
+        &corpus("sm_fieldcrypt_registry"),
+        fuzz_bodies::load_registry,
+    );
 }
 
 #[test]
 fn replay_kek_file() {
-    replay("sm_fieldcrypt_kek_file", fuzz_bodies::parse_kek_file);
+    replay(
+        &corpus("sm_fieldcrypt_kek_file"),
+        fuzz_bodies::parse_kek_file,
+    );
 }
 
 #[test]
 fn replay_mask() {
-    replay("sm_fieldcrypt_mask", fuzz_bodies::mask_text);
+    replay(&corpus("sm_fieldcrypt_mask"), fuzz_bodies::mask_text);
 }
 
 /// A few thousand fixed mutations of the seeds, for machines without a fuzzer.
 #[test]
 fn mutated_seeds_hold() {
-    let targets: [(&str, Body); 5] = [
-        ("sm_fieldcrypt_envelope", fuzz_bodies::open_envelope),
-        ("sm_fieldcrypt_text", fuzz_bodies::read_text),
-        ("sm_fieldcrypt_registry", fuzz_bodies::load_registry),
-        ("sm_fieldcrypt_kek_file", fuzz_bodies::parse_kek_file),
-        ("sm_fieldcrypt_mask", fuzz_bodies::mask_text),
-    ];
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let mut next = |below: usize| {
         state ^= state << 13;
@@ -71,7 +82,7 @@ fn mutated_seeds_hold() {
         state ^= state << 17;
         (state % below.max(1) as u64) as usize
     };
-    for (target, body) in targets {
+    for (target, body) in TARGETS {
         for entry in std::fs::read_dir(corpus(target)).unwrap() {
             let seed = std::fs::read(entry.unwrap().path()).unwrap();
             for _ in 0..150 {
@@ -117,13 +128,23 @@ fn the_good_seeds_are_good() {
     );
 }
 
-/// Writes the seeds anew, after a change of format: `cargo test --test corpus_replay -- --ignored`.
+/// The generator of the seeds runs, and what it makes goes through the bodies. It writes to a scratch folder
+/// unless `SEEDS_DIR` says where.
 #[test]
-#[ignore = "writes the seed corpora"]
-fn write_seeds() {
+fn seeds_can_be_made_anew() {
+    let scratch = tempfile::tempdir().unwrap();
+    let wanted = std::env::var_os("SEEDS_DIR");
+    let folder = wanted.map_or_else(|| scratch.path().to_path_buf(), PathBuf::from);
+    write_seeds(&folder);
+    for (target, body) in TARGETS {
+        replay(&folder.join(target), body);
+    }
+}
+
+fn write_seeds(folder: &Path) {
     let write = |target: &str, name: &str, bytes: &[u8]| {
-        std::fs::create_dir_all(corpus(target)).unwrap();
-        std::fs::write(corpus(target).join(name), bytes).unwrap();
+        std::fs::create_dir_all(folder.join(target)).unwrap();
+        std::fs::write(folder.join(target).join(name), bytes).unwrap();
     };
     let mut good = Vec::new();
     for (i, (key, place)) in fuzz_bodies::keys().iter().enumerate() {
@@ -233,5 +254,4 @@ fn write_seeds() {
     for (i, value) in values.iter().enumerate() {
         write("sm_fieldcrypt_mask", &format!("{i}"), value.as_bytes());
     }
-    the_good_seeds_are_good();
 }
