@@ -15,6 +15,7 @@ pub(crate) struct FieldKey {
     salt: SaltBudget,
     uses: AtomicU64,
     closed: AtomicBool,
+    retired: AtomicBool,
 }
 
 impl FieldKey {
@@ -32,6 +33,7 @@ impl FieldKey {
             salt: SaltBudget::new(random)?,
             uses: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
         })
     }
 
@@ -62,6 +64,15 @@ impl FieldKey {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    /// From now on no prepared key seals with this one any more.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::rotation;
 use crate::seal::PreparedKey;
 use crate::session::SessionCache;
 use crate::store::{EpochAnchor, RegistryStore};
-use crate::view::View;
+use crate::view::{Snapshot, View};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
@@ -263,8 +263,9 @@ impl KeyRing {
         })
     }
 
-    /// Makes a new primary field key for a class, the first one too; the one before opens only from now on. `tenant`
-    /// is given for classes with a key per tenant, and only for them.
+    /// Makes a new primary field key for a class, the first one too; the one before opens only from now on, but for
+    /// keys prepared earlier, which go on as they were until they expire. `tenant` is given for classes with a key
+    /// per tenant, and only for them.
     ///
     /// Other nodes notice within 60 seconds, or when they meet a value under the new key: its opening fails there with
     /// [`Error::UnknownKey`] until the next `prepare`.
@@ -338,11 +339,20 @@ impl KeyRing {
     ) -> Result<(), Error> {
         let class = self.class(class)?;
         let uri = format!("fek://{}/{fek_id}", class.name());
-        let tenant = self
-            .keys()
-            .into_iter()
-            .find(|k| k.class == class.id() && k.fek_id == fek_id);
-        let tenant = tenant.and_then(|k| k.tenant);
+        // The guard decides by the key's tenant, which never changes: a key that another node has made since
+        // must not pass as one that serves all.
+        let found = |snapshot: &Snapshot| {
+            let registry = &snapshot.loaded.registry;
+            let record = registry.record(class.id(), fek_id);
+            record.map(|r| r.info.tenant.clone())
+        };
+        let tenant = match found(&self.inner.view.snapshot()) {
+            Some(tenant) => tenant,
+            None => found(&self.inner.view.reload().await?).ok_or(Error::UnknownKey {
+                class: class.id(),
+                fek_id,
+            })?,
+        };
         let key_use = user.key_use(
             &uri,
             class.name(),

@@ -154,6 +154,13 @@ impl Registry {
         }
     }
 
+    /// A field key's record.
+    pub(crate) fn record(&self, class: u16, fek_id: u32) -> Option<&KeyRecord> {
+        let key = |r: &KeyRecord| (r.info.class, r.info.fek_id);
+        let at = self.records.binary_search_by_key(&(class, fek_id), key);
+        self.records.get(at.ok()?)
+    }
+
     /// The next free field key id of a class. Destroyed keys keep theirs.
     pub(crate) fn next_fek_id(&self, class: u16) -> Result<u32, Error> {
         let highest = self

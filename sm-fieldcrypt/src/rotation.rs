@@ -133,7 +133,12 @@ pub(crate) async fn change_state(
         }
         match view.commit(&base, registry).await {
             Err(Error::RegistryConflict) => {}
-            other => return other,
+            other => {
+                if to == KeyState::DecryptOnly && other.is_ok() {
+                    view.retire(class.id(), fek_id);
+                }
+                return other;
+            }
         }
     }
     Err(Error::RegistryConflict)

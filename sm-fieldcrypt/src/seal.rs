@@ -77,7 +77,7 @@ impl PreparedKey {
             .keys
             .primary(minutes(now))
             .ok_or_else(|| self.no_key())?;
-        self.check_not_closed(entry)?;
+        check_usable(entry, !entry.key.is_retired())?;
         let window = entry.info.sealing_window(minutes(now))?;
         let checked: Vec<Result<Sealable<'_>, Error>> = items
             .iter()
@@ -272,7 +272,7 @@ impl PreparedKey {
                 fek_id: header.fek_id,
             });
         };
-        self.check_not_closed(entry)?;
+        check_usable(entry, true)?;
         entry.info.check_window(header.window, now_minutes)?;
         let aad = context.aad(class.is_row_bound(), &self.tenant)?;
         Ok(Admitted {
@@ -358,18 +358,6 @@ impl PreparedKey {
         }
     }
 
-    fn check_not_closed(&self, entry: &KeyEntry) -> Result<(), Error> {
-        if entry.key.is_closed() {
-            return Err(Error::KeyState {
-                class: entry.info.class,
-                fek_id: entry.info.fek_id,
-                state: "no longer usable",
-                what: "its state was changed after the key was prepared",
-            });
-        }
-        Ok(())
-    }
-
     fn no_key(&self) -> Error {
         let tenant = self.class.is_per_tenant().then(|| self.tenant.to_string());
         Error::NoKey {
@@ -428,6 +416,19 @@ fn merge<T>(faults: Vec<Option<Error>>, results: Vec<Result<T, Error>>) -> Vec<R
             None => results.next().unwrap_or(Err(Error::Open)),
         })
         .collect()
+}
+
+/// Refuses a key that was closed, or may not do what it is to do, since it was prepared.
+fn check_usable(entry: &KeyEntry, may: bool) -> Result<(), Error> {
+    if entry.key.is_closed() || !may {
+        return Err(Error::KeyState {
+            class: entry.info.class,
+            fek_id: entry.info.fek_id,
+            state: "no longer usable",
+            what: "its state was changed after the key was prepared",
+        });
+    }
+    Ok(())
 }
 
 fn check_length(length: usize) -> Result<(), Error> {

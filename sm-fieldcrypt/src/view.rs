@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::fieldkey::{FieldKey, KeyEntry, KeySet};
 use crate::kek::provider::KekProvider;
 use crate::observe::{KeyUser, Operation};
-use crate::record::KeyRecord;
+use crate::record::{KeyRecord, KeyState};
 use crate::registry::{Registry, UnverifiedRegistry, wrap_context};
 use crate::resources::Resources;
 use crate::store::{EpochAnchor, RegistryStore};
@@ -121,17 +121,22 @@ impl View {
             Some(&held),
         )
         .await?;
-        Ok(self.install(loaded, now))
+        self.install(loaded, now)
     }
 
-    /// Makes `loaded` what the ring knows, unless it has come to know something newer meanwhile.
-    fn install(&self, loaded: Arc<Loaded>, now: u64) -> Snapshot {
+    /// Makes `loaded` what the ring knows, unless it has come to know something newer meanwhile. What it has come
+    /// to know may also be another registry of the same epoch, which `load` could not see.
+    fn install(&self, loaded: Arc<Loaded>, now: u64) -> Result<Snapshot, Error> {
         let snapshot = {
             let mut held = self
                 .snapshot
                 .write()
                 .unwrap_or_else(PoisonError::into_inner);
-            if loaded.registry.epoch >= held.loaded.registry.epoch {
+            let (epoch, known) = (loaded.registry.epoch, &held.loaded);
+            if epoch == known.registry.epoch && loaded.bytes != known.bytes {
+                return Err(Error::RegistryForked { epoch });
+            }
+            if epoch >= known.registry.epoch {
                 *held = Snapshot { loaded, at: now };
             }
             held.clone()
@@ -159,7 +164,18 @@ impl View {
         self.resources.sessions.retain(|id, born| {
             usable.contains(&(id.class, id.fek_id)) && now.saturating_sub(born) <= SESSION_LIFE
         });
-        snapshot
+        Ok(snapshot)
+    }
+
+    /// Lets no key that was prepared before seal under this field key any more.
+    pub(crate) fn retire(&self, class: u16, fek_id: u32) {
+        let keys = self
+            .field_keys
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = keys.get(&(class, fek_id)) {
+            key.retire();
+        }
     }
 
     /// Stores `registry` as the successor of `base` and makes it what the ring knows.
@@ -182,7 +198,7 @@ impl View {
                 sets: Mutex::default(),
             }),
             now,
-        );
+        )?;
         match self.anchor.as_deref() {
             Some(anchor) => anchor.raise(epoch).await,
             None => Ok(()),
@@ -267,8 +283,23 @@ impl View {
         })?;
         let uri = format!("fek://{}/{}", class.name(), record.info.fek_id);
         let key = Arc::new(FieldKey::new(bytes, uri, &*self.resources.random)?);
+        let mut keys = lock();
+        // The registry may have changed while the KEK was at work, and the change met no key here to close.
+        let state = self
+            .snapshot()
+            .loaded
+            .registry
+            .record(id.0, id.1)
+            .map(|r| r.info.state);
+        if state != Some(KeyState::Active) {
+            key.retire();
+        }
+        if !state.is_some_and(KeyState::may_open) {
+            key.close();
+            return Ok(key);
+        }
         // Two users may unwrap at once; all go on with the first one's.
-        Ok(Arc::clone(lock().entry(id).or_insert(key)))
+        Ok(Arc::clone(keys.entry(id).or_insert(key)))
     }
 }
 
