@@ -126,16 +126,52 @@ pub(crate) fn read(bytes: &[u8], segment: u64, at: usize) -> Result<Frame<'_>, &
     })
 }
 
-/// The first good frame at or after `from`, with its offset.
-pub(crate) fn find(bytes: &[u8], segment: u64, from: usize) -> Option<(usize, Frame<'_>)> {
-    let rest = bytes.get(from..)?;
-    rest.windows(MARKER.len())
-        .enumerate()
-        .filter(|(_, window)| *window == MARKER)
-        .find_map(|(index, _)| {
+/// Bounds the search for good frames in one file: markers that start none cost what they claim as
+/// their length, and a file of nothing but such markers would cost its size times the longest frame.
+#[derive(Debug)]
+pub(crate) struct Budget(usize);
+
+/// So many markers start no frame that no crash explains them.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Exhausted;
+
+impl Budget {
+    /// For a file of that length: a few passes over it.
+    pub(crate) fn new(length: usize) -> Self {
+        Self(length.saturating_mul(4).saturating_add(1 << 20))
+    }
+
+    /// The first good frame at or after `from`, with its offset.
+    pub(crate) fn find<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        segment: u64,
+        from: usize,
+    ) -> Result<Option<(usize, Frame<'a>)>, Exhausted> {
+        let rest = bytes.get(from..).unwrap_or_default();
+        for (index, window) in rest.windows(MARKER.len()).enumerate() {
+            if window != MARKER {
+                continue;
+            }
             let at = from.saturating_add(index);
-            read(bytes, segment, at).ok().map(|frame| (at, frame))
-        })
+            if let Ok(frame) = read(bytes, segment, at) {
+                return Ok(Some((at, frame)));
+            }
+            self.0 = self.0.checked_sub(claimed(bytes, at)).ok_or(Exhausted)?;
+        }
+        Ok(None)
+    }
+}
+
+/// What reading the marker at `at` cost: the length that its frame claims, if it can be one.
+fn claimed(bytes: &[u8], at: usize) -> usize {
+    bytes
+        .get(at..)
+        .and_then(|rest| rest.get(HEAD.saturating_sub(4)..HEAD))
+        .and_then(|length| length.first_chunk::<4>())
+        .and_then(|length| usize::try_from(u32::from_be_bytes(*length)).ok())
+        .filter(|length| *length <= MAX_PAYLOAD)
+        .map_or(HEAD, |length| length.saturating_add(OVERHEAD))
 }
 
 #[cfg(test)]
@@ -152,7 +188,8 @@ mod tests {
             (frame.payload, frame.end),
             (b"headbody".as_slice(), bytes.len())
         );
-        assert_eq!(find(&bytes, 3, 0).unwrap().0, 5);
+        let found = Budget::new(bytes.len()).find(&bytes, 3, 0);
+        assert_eq!(found.unwrap().unwrap().0, 5);
         // Another segment, another place: bad.
         assert!(read(&bytes, 4, 5).is_err());
         assert!(read(&bytes[5..], 3, 0).is_err());

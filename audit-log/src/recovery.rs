@@ -5,14 +5,15 @@
 //! it was synced. So a bad frame with a frame of a *later* batch behind it was once durable, and is
 //! damage. Within the last batch the disk may have kept later sectors and lost earlier ones; a lost
 //! sector reads as zeros. A bad frame there, with a good one behind it, passes for a crash only if a
-//! sector of it is all zeros; everything else is damage. Damage is reported with file and offset,
-//! and nothing is changed.
+//! whole sector between them is all zeros; everything else is damage. The first batch of a segment
+//! is its header, of known length: a longer file without it once had records, and is damaged too.
+//! Damage is reported with file and offset, and nothing is changed.
 
 use crate::chain;
 use crate::checkpoint::{Checkpoint, hash_of};
 use crate::crypto::sm3;
 use crate::error::Error;
-use crate::frame::{self, Frame, FrameKind};
+use crate::frame::{self, Budget, Exhausted, Frame, FrameKind};
 use crate::segment::{self, StreamState};
 use crate::storage::Storage;
 
@@ -106,6 +107,10 @@ pub(crate) fn recover(storage: &mut dyn Storage, stream: &str) -> Result<Recover
                     }
                 }
             };
+            if bytes.len() > segment::header_batch(stream, *last, &state).len() {
+                let reason = "no readable header, but more than a header was written";
+                return Err(Error::damaged(&file, 0, reason));
+            }
             (state, 0)
         }
     };
@@ -291,9 +296,16 @@ fn judge_tail(
     last_batch: Option<u64>,
     reason: &str,
 ) -> Result<(), Error> {
+    let mut budget = Budget::new(bytes.len());
+    let mut find = |from: usize| {
+        budget.find(bytes, index, from).map_err(|Exhausted| {
+            let reason = format!("{reason}, and too many markers behind it start no frame");
+            Error::damaged(file, bad as u64, reason)
+        })
+    };
     let mut bad = bad;
     let mut from = bad.saturating_add(1);
-    while let Some((at, frame)) = frame::find(bytes, index, from) {
+    while let Some((at, frame)) = find(from)? {
         let same_batch = last_batch.is_none_or(|last| last.checked_add(1) == Some(frame.batch));
         if !same_batch || !has_hole(bytes, kept, bad, at) {
             let reason = format!("{reason}, but a good frame follows at byte {at}");
@@ -314,14 +326,12 @@ fn judge_tail(
     Ok(())
 }
 
-/// Whether some sector's part of `bytes[bad..good]` is all zeros. What stood before `kept` was
-/// durable, so a sector that reaches over it counts from there.
+/// Whether some sector in `bytes[bad..good]` is all zeros. What stood before `kept` was durable, so a
+/// sector that reaches over it counts from there; a sector that the good frame shares was not lost.
 fn has_hole(bytes: &[u8], kept: usize, bad: usize, good: usize) -> bool {
-    let first = bad / SECTOR;
-    let last = good / SECTOR;
-    (first..=last).any(|sector| {
+    (bad / SECTOR..good / SECTOR).any(|sector| {
         let start = sector.saturating_mul(SECTOR).max(kept);
-        let end = sector.saturating_add(1).saturating_mul(SECTOR).min(good);
+        let end = sector.saturating_add(1).saturating_mul(SECTOR);
         bytes
             .get(start..end)
             .is_some_and(|part| part.len() >= MIN_HOLE && part.iter().all(|byte| *byte == 0))

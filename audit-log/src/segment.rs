@@ -81,6 +81,13 @@ impl StreamState {
     }
 }
 
+/// The first batch of segment `index`, which goes on from `state`.
+pub(crate) fn header_batch(stream: &str, index: u64, state: &StreamState) -> Vec<u8> {
+    let mut out = Vec::new();
+    state.clone().start_segment(stream, index, &mut out);
+    out
+}
+
 fn encode_header(stream: &str, index: u64, state: &StreamState) -> Vec<u8> {
     let mut out = FORMAT.to_vec();
     out.extend_from_slice(

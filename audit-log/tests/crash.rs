@@ -11,6 +11,7 @@
 
 mod common;
 
+use audit_log::verify::ProblemKind;
 use audit_log::{AuditLog, Error, FsStorage, Storage};
 use common::{Fault, MemStorage, append, config, event, open, verifier, verify};
 use std::collections::BTreeMap;
@@ -122,10 +123,33 @@ fn a_lost_sector_in_the_last_batch_is_a_crash() {
     let sector = (start / 512 + 2) * 512;
     let mut torn = files.clone();
     torn.get_mut(FIRST).unwrap()[sector..sector + 512].fill(0);
+    let report = verify(&torn);
+    assert!(report.is_intact(), "{report}");
+    let tail = report.streams[0].torn_tail.clone().unwrap();
+    assert_eq!(tail.offset as usize, start);
+    let verdict = format!(
+        "intact up to a torn tail of {} bytes in {FIRST}",
+        tail.bytes
+    );
+    assert!(report.to_string().ends_with(&verdict), "{report}");
     let storage = MemStorage::with_files(torn);
     let log = open(config(), storage.clone()).unwrap();
     log.close().unwrap();
     assert!(verify(&storage.files()).is_intact());
+
+    // Zeros before a good frame of the same sector: that sector was written. Damage.
+    let mut at = start;
+    let (mut border, frames) = (0, list.iter().filter(|p| p.batch == final_batch));
+    for piece in frames {
+        at += piece.payload.len() + 21;
+        if at % 512 >= 8 && at / 512 > start / 512 && at < files[FIRST].len() {
+            border = at;
+        }
+    }
+    assert!(border > 0);
+    let mut zeros = files.clone();
+    zeros.get_mut(FIRST).unwrap()[border / 512 * 512..border].fill(0);
+    both_refuse(&zeros);
 
     // The same place with one flipped bit is damage: nothing is touched.
     let mut damaged = files.clone();
@@ -139,6 +163,105 @@ fn a_lost_sector_in_the_last_batch_is_a_crash() {
         other => panic!("{other:?}"),
     }
     assert_eq!(storage.files(), damaged);
+    assert!(!verify(&damaged).is_intact());
+}
+
+/// Neither the log nor the verifier takes these files for those of a crash.
+fn both_refuse(files: &Files) {
+    let storage = MemStorage::with_files(files.clone());
+    match open(config(), storage.clone()) {
+        Err(Error::Damaged { .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(storage.files(), *files, "nothing may be changed");
+    let report = verify(files);
+    assert_eq!(report.problems()[0].kind, ProblemKind::Damaged, "{report}");
+}
+
+/// The header's sector lost: what was acknowledged behind it is neither set aside nor begun anew.
+#[test]
+fn a_lost_header_is_damage_once_records_follow() {
+    for records in 1..4 {
+        let storage = MemStorage::default();
+        let log = open(config(), storage.clone()).unwrap();
+        append(&log, 0..records);
+        let mut files = storage.files();
+        drop(log);
+        files.get_mut(FIRST).unwrap()[..512].fill(0);
+        both_refuse(&files);
+        let length = files[FIRST].len();
+        files.get_mut(FIRST).unwrap()[512..length - 61].fill(0);
+        both_refuse(&files);
+    }
+    // The same in a later segment.
+    let storage = MemStorage::default();
+    let log = open(config().segment_bytes(4096), storage.clone()).unwrap();
+    let mut number = 0;
+    while storage.files().len() < 2 {
+        append(&log, number..number + 1);
+        number += 1;
+    }
+    let mut files = storage.files();
+    drop(log);
+    let second = files.get_mut("segment-0000000001.smal").unwrap();
+    second[..512].fill(0);
+    both_refuse(&files);
+}
+
+/// A file full of markers that start no frame costs a few passes, not one pass a marker.
+#[test]
+fn false_markers_do_not_multiply_the_work() {
+    let (before, _) = before_and_after();
+    let mut marker = b"\xf5SM\xfe\x02".to_vec();
+    marker.extend_from_slice(&7u64.to_be_bytes());
+    marker.extend_from_slice(&131_072u32.to_be_bytes());
+    let mut files = before;
+    let bytes = files.get_mut(FIRST).unwrap();
+    while bytes.len() < 8 << 20 {
+        bytes.extend_from_slice(&marker);
+    }
+    both_refuse(&files);
+}
+
+/// Whatever one fault does to the last segment, the log opens it exactly if the verifier finds it intact.
+#[test]
+fn the_verifier_and_the_log_agree_on_crashes() {
+    let (_, after) = before_and_after();
+    let length = after[FIRST].len();
+    let mut faults: Vec<(usize, usize, u8)> = Vec::new();
+    for at in (0..length).step_by(7) {
+        faults.push((at, 1, 0x20));
+    }
+    for sector in 0..length.div_ceil(512) {
+        for count in 1..4 {
+            faults.push((sector * 512, count * 512, 0));
+        }
+    }
+    let (mut opened, mut refused) = (0, 0);
+    for (at, count, change) in faults {
+        let mut files = after.clone();
+        for byte in files
+            .get_mut(FIRST)
+            .unwrap()
+            .iter_mut()
+            .skip(at)
+            .take(count)
+        {
+            *byte = if change == 0 { 0 } else { *byte ^ change };
+        }
+        let report = verify(&files);
+        match open(config(), MemStorage::with_files(files)) {
+            Ok(_) => {
+                assert!(report.is_intact(), "{at} {count}: {report}");
+                opened += 1;
+            }
+            Err(error) => {
+                assert!(!report.is_intact(), "{at} {count}: {error}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(opened > 0 && refused > 0);
 }
 
 #[test]

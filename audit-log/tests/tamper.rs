@@ -329,3 +329,29 @@ fn a_record_without_a_mandatory_field() {
     });
     assert_eq!(kinds(&verify(&files))[0], ProblemKind::Record);
 }
+
+/// Files in which no header can be read are no log, whatever else they are.
+#[test]
+fn a_stream_without_a_header() {
+    for bytes in [&b""[..], b"nonsense\n", &[0; 700]] {
+        let files = Files::from([(segment(0), bytes.to_vec())]);
+        let report = verify(&files);
+        assert!(kinds(&report).contains(&ProblemKind::Damaged), "{report}");
+        assert!(!report.to_string().contains("verdict     intact"));
+    }
+}
+
+/// What is wrong in a batch without an end is still wrong.
+#[test]
+fn an_unfinished_batch_that_contradicts_the_chain() {
+    let (mut files, _) = sample();
+    let last = files.len() as u64 - 1;
+    edit(&mut files, last, |list| {
+        let at = record_positions(list)[0];
+        list.truncate(at + 1);
+        list[at].payload[7] ^= 1;
+    });
+    let report = verify(&files);
+    assert!(report.streams[0].torn_tail.is_some());
+    assert_eq!(kinds(&report), [ProblemKind::Sequence], "{report}");
+}

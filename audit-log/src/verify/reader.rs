@@ -36,12 +36,23 @@ pub(crate) enum Found<'a> {
         batch: u64,
         entry: Entry<'a>,
     },
-    /// Bytes that are no frame. `more` says whether a good frame follows; reading goes on there.
+    /// Bytes that are no frame. `next` is the good frame that follows; reading goes on there.
     Bad {
         offset: usize,
         reason: &'static str,
-        more: bool,
+        next: Next,
     },
+}
+
+/// What follows bytes that are no frame.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// A good frame, at that offset.
+    Good(usize),
+    /// Nothing, to the end of the file.
+    Nothing,
+    /// So many false markers that the search was given up.
+    Unknown,
 }
 
 /// Walks one segment.
@@ -49,11 +60,17 @@ pub(crate) struct SegmentReader<'a> {
     bytes: &'a [u8],
     index: u64,
     at: usize,
+    /// How many bytes of false frames are still looked at.
+    budget: usize,
 }
 
 const SYNC: &[u8] = b"\xf5SM\xfe";
 const PREFIX: usize = 4 + 1 + 8 + 4;
 const LONGEST: usize = 131_072;
+/// The unit in which disks lose writes.
+const SECTOR: usize = 512;
+/// Fewer zeros prove nothing.
+const SHORTEST_HOLE: usize = 8;
 
 /// Takes fixed pieces off the front of a slice.
 struct Cursor<'a>(&'a [u8]);
@@ -86,6 +103,7 @@ impl<'a> SegmentReader<'a> {
             bytes,
             index: claimed.unwrap_or(named),
             at: 0,
+            budget: bytes.len().saturating_mul(4).saturating_add(1 << 20),
         }
     }
 
@@ -120,18 +138,68 @@ impl<'a> SegmentReader<'a> {
         Ok((end, batch, entry))
     }
 
-    /// The next good frame's offset after `at`.
-    fn resume(&self, at: usize) -> Option<usize> {
+    /// The next good frame after `at`. A false marker costs what its frame claims as its length.
+    fn resume(&mut self, at: usize) -> Next {
         let mut from = at.saturating_add(1);
         loop {
-            let rest = self.bytes.get(from..)?;
-            let skip = rest.windows(SYNC.len()).position(|window| window == SYNC)?;
+            let rest = self.bytes.get(from..).unwrap_or_default();
+            let Some(skip) = rest.windows(SYNC.len()).position(|window| window == SYNC) else {
+                return Next::Nothing;
+            };
             let candidate = from.saturating_add(skip);
             if self.frame_at(candidate).is_ok() {
-                return Some(candidate);
+                return Next::Good(candidate);
             }
+            let mut cursor = Cursor(rest.get(skip..).unwrap_or_default());
+            let length = cursor
+                .take(PREFIX.saturating_sub(4))
+                .and_then(|_| cursor.array().map(u32::from_be_bytes))
+                .and_then(|length| usize::try_from(length).ok())
+                .filter(|length| *length <= LONGEST)
+                .unwrap_or(0);
+            let Some(left) = self.budget.checked_sub(length.saturating_add(PREFIX)) else {
+                return Next::Unknown;
+            };
+            self.budget = left;
             from = candidate.saturating_add(1);
         }
+    }
+
+    /// Whether everything from the bad frame at `bad` on can be what a crash left of the batch of
+    /// that number, which starts at `start`: all good frames behind it are of the same batch, and
+    /// before each run of them a whole sector reads as zeros (a lost write).
+    pub(crate) fn unfinished(&mut self, start: usize, bad: usize, batch: Option<u64>) -> bool {
+        let mut bad = bad;
+        loop {
+            let mut at = match self.resume(bad) {
+                Next::Nothing => return true,
+                Next::Unknown => return false,
+                Next::Good(at) => at,
+            };
+            if !self.lost_sector(start, bad, at) {
+                return false;
+            }
+            while let Ok((end, found, _)) = self.frame_at(at) {
+                if Some(found) != batch {
+                    return false;
+                }
+                at = end;
+            }
+            bad = at;
+        }
+    }
+
+    /// Whether a sector in `bytes[bad..good]` is all zeros. What stands before `start` was durable.
+    fn lost_sector(&self, start: usize, bad: usize, good: usize) -> bool {
+        let mut from = bad.saturating_sub(bad % SECTOR);
+        while let Some(end) = from.checked_add(SECTOR).filter(|end| *end <= good) {
+            let part = self.bytes.get(from.max(start)..end).unwrap_or_default();
+            if part.len() >= SHORTEST_HOLE && part.iter().all(|byte| *byte == 0) {
+                return true;
+            }
+            from = end;
+        }
+        false
     }
 }
 
@@ -154,11 +222,14 @@ impl<'a> Iterator for SegmentReader<'a> {
             }
             Err(reason) => {
                 let next = self.resume(offset);
-                self.at = next.unwrap_or(self.bytes.len());
+                self.at = match next {
+                    Next::Good(at) => at,
+                    Next::Nothing | Next::Unknown => self.bytes.len(),
+                };
                 Found::Bad {
                     offset,
                     reason,
-                    more: next.is_some(),
+                    next,
                 }
             }
         })

@@ -203,14 +203,21 @@ impl fmt::Display for Report {
         for problem in &self.problems {
             writeln!(f, "PROBLEM     {problem}")?;
         }
-        write!(
-            f,
-            "verdict     {}",
-            match self.problems.len() {
-                0 => "intact".to_owned(),
-                1 => "NOT INTACT: 1 problem".to_owned(),
-                n => format!("NOT INTACT: {n} problems"),
+        f.write_str("verdict     ")?;
+        match self.problems.len() {
+            0 => f.write_str("intact")?,
+            1 => f.write_str("NOT INTACT: 1 problem")?,
+            n => write!(f, "NOT INTACT: {n} problems")?,
+        }
+        if self.problems.is_empty() {
+            for tail in self.streams.iter().filter_map(|s| s.torn_tail.as_ref()) {
+                write!(
+                    f,
+                    " up to a torn tail of {} bytes in {}",
+                    tail.bytes, tail.file
+                )?;
             }
-        )
+        }
+        Ok(())
     }
 }

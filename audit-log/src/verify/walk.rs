@@ -7,7 +7,7 @@ use crate::checkpoint::{
 };
 use crate::hex;
 use crate::merkle::Frontier;
-use crate::verify::reader::{Claim, Entry, Found, SegmentReader};
+use crate::verify::reader::{Claim, Entry, Found, Next, SegmentReader};
 use crate::verify::report::{Head, Problem, ProblemKind, StreamReport, TornTail};
 
 /// A record as it stands in the log.
@@ -103,20 +103,39 @@ impl<'a> Walk<'a> {
         let mut before = self.known.clone();
         let mut start = 0usize;
         let mut records: Vec<(u64, usize, &[u8])> = Vec::new();
-        let mut reading = false;
-        for found in SegmentReader::new(bytes, named) {
+        let (mut reading, mut damaged) = (false, false);
+        let mut reader = SegmentReader::new(bytes, named);
+        while let Some(found) = reader.next() {
             let (offset, batch, entry) = match found {
                 Found::Frame {
                     offset,
                     batch,
                     entry,
                 } => (offset, batch, entry),
-                Found::Bad { more: false, .. } if last => {
-                    reading = true;
-                    break;
-                }
-                Found::Bad { offset, reason, .. } => {
-                    self.note(ProblemKind::Damaged, file, offset, reason.to_owned());
+                Found::Bad {
+                    offset,
+                    reason,
+                    next,
+                } => {
+                    let crash = match next {
+                        Next::Nothing => last,
+                        Next::Unknown => false,
+                        // Behind damage, nothing passes for a crash.
+                        Next::Good(_) => {
+                            let batch = before.batch.checked_add(1);
+                            last && !damaged && reader.unfinished(start, offset, batch)
+                        }
+                    };
+                    if crash {
+                        reading = true;
+                        break;
+                    }
+                    damaged = true;
+                    let reason = match next {
+                        Next::Unknown => format!("{reason}, nor at too many markers behind it"),
+                        Next::Good(_) | Next::Nothing => reason.to_owned(),
+                    };
+                    self.note(ProblemKind::Damaged, file, offset, reason);
                     self.lose_track();
                     continue;
                 }
@@ -165,8 +184,16 @@ impl<'a> Walk<'a> {
         }
         if reading || start < bytes.len() {
             if last {
-                self.known = before;
+                // What was signed outside is not looked for in a batch that does not count.
+                let mut noted = std::mem::replace(&mut self.known, before).problems;
+                noted.drain(..self.known.problems.len().min(noted.len()));
+                noted.retain(|problem| problem.kind != ProblemKind::Head);
                 self.problems.append(&mut self.known.problems);
+                self.problems.append(&mut noted);
+                if start == 0 && bytes.len() > self.header_batch() {
+                    let detail = "no readable header, but more than a header was written";
+                    self.problem(ProblemKind::Damaged, file, Some(0), detail.to_owned());
+                }
                 self.torn = Some(TornTail {
                     file: file.to_owned(),
                     offset: start as u64,
@@ -207,6 +234,15 @@ impl<'a> Walk<'a> {
             sequence,
             detail,
         });
+    }
+
+    /// The length of the batch that begins a segment here: two frames of 21 bytes and a payload.
+    fn header_batch(&self) -> usize {
+        const FIXED: usize = 21 + (5 + 2 + 4 * 8 + 2 * 32 + 1) + 21 + 40;
+        let peaks = usize::try_from(self.known.sequence.count_ones()).unwrap_or(usize::MAX);
+        FIXED
+            .saturating_add(self.stream.as_ref().map_or(0, String::len))
+            .saturating_add(peaks.saturating_mul(size_of::<Hash>()))
     }
 
     fn lose_track(&mut self) {
@@ -429,6 +465,10 @@ impl<'a> Walk<'a> {
         last_file: &str,
     ) -> (StreamReport, Vec<Problem>) {
         let size = self.known.sequence;
+        if self.stream.is_none() {
+            let detail = "no segment header can be read".to_owned();
+            self.problem(ProblemKind::Damaged, last_file, Some(0), detail);
+        }
         for head in std::mem::take(&mut self.known.outside) {
             let due = head.checkpoint().size;
             let (kind, detail) = if due > size {
