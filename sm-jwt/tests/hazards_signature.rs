@@ -1,5 +1,5 @@
 //! The hazards of the signature itself: scalars out of range, and more than one spelling of one
-//! signature. The rest are in `hazards.rs`.
+//! signature. The rest are in `hazards.rs` and `hazards_claims.rs`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
