@@ -18,13 +18,15 @@ use audit_log::{
 };
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::request::Parts;
 use axum::http::{Method, Response, StatusCode, response};
 use axum::middleware::{self, Next};
 use sm_fieldcrypt::{KeyUse, KeyUseObserver, KeyUser, Operation, Refused};
 use sm_jwt::{AuthenticateLayer, Refusal, VerifiedToken, Verifier};
+use tokio::sync::RwLock;
 
+use crate::error::Failure;
 use crate::http::{ErrorCode, refuse};
 use crate::issuer::{SESSION, StaffClaims};
 use crate::trace::{TraceContext, trace_requests};
@@ -119,6 +121,8 @@ fn action_of(method: &Method) -> Option<&'static str> {
 pub struct Audit {
     log: AuditLog,
     pseudonyms: Arc<Pseudonymizer>,
+    /// Read-locked by every request until it is recorded.
+    in_flight: Arc<RwLock<()>>,
 }
 
 impl fmt::Debug for Audit {
@@ -130,8 +134,9 @@ impl fmt::Debug for Audit {
 /// Left by a handler in the answer's extensions when the request was about a session.
 #[derive(Debug, Clone)]
 pub struct SessionNote {
-    /// Tenant that was named.
-    pub tenant: String,
+    /// Tenant that was named; none when there is no such tenant. What stands in a name's place may
+    /// be anything, a number or a password, and is not written.
+    pub tenant: Option<String>,
     /// User that was named.
     pub user: String,
     /// The new session; none when the login failed.
@@ -145,6 +150,7 @@ impl Audit {
         Self {
             log,
             pseudonyms: Arc::new(pseudonyms),
+            in_flight: Arc::default(),
         }
     }
 
@@ -154,9 +160,12 @@ impl Audit {
         &self.log
     }
 
-    /// Records every request before its answer leaves, under one trace id. A request whose record
-    /// does not become durable is answered with 503.
+    /// Records every request before its answer leaves, under one trace id, whether a route takes it
+    /// or none, and whether or not the client waits for the answer. A request whose record does not
+    /// become durable is answered with 503; behind a log that has stopped no request is handled.
     pub fn audited(&self, routes: Router) -> Router {
+        // A fallback of its own: the default one would lose the layers on the next `merge`.
+        let routes = routes.fallback(async || refuse(StatusCode::NOT_FOUND, "no_such_route"));
         let audit = self.clone();
         let layer = AuditLayer::new(
             self.log.clone(),
@@ -167,6 +176,22 @@ impl Audit {
         routes
             .layer(layer)
             .layer(middleware::from_fn(trace_requests))
+            .layer(middleware::from_fn_with_state(self.clone(), to_its_end))
+    }
+
+    /// Waits for the requests in flight, then ends the stream with a signed head.
+    ///
+    /// # Errors
+    /// The last records did not become durable.
+    pub async fn close(&self) -> Result<(), Failure> {
+        let all_recorded = self.in_flight.write().await;
+        let log = self.log.clone();
+        tokio::task::spawn_blocking(move || log.close())
+            .await
+            .map_err(Failure::other)?
+            .map_err(Failure::other)?;
+        drop(all_recorded);
+        Ok(())
     }
 
     /// The key user that stands in key-use records: a pseudonym, and the trace of the request.
@@ -192,16 +217,15 @@ impl Audit {
                     Kind::LoginFailure
                 };
                 (
-                    self.who(&note.tenant, &note.user, note.session.as_deref()),
+                    self.who(note.tenant.as_deref(), &note.user, note.session.as_deref()),
                     kind,
                 )
             }
             (None, Some(token)) => {
                 let claims = token.claims();
                 let session = claims.ext().get(SESSION).and_then(|s| s.as_str());
-                let tenant = claims.tenant_id().unwrap_or_default();
                 (
-                    self.who(tenant, claims.subject(), session),
+                    self.who(claims.tenant_id(), claims.subject(), session),
                     Kind::AuthorizationDecision,
                 )
             }
@@ -235,8 +259,11 @@ impl Audit {
         let denied = found.get::<Decision>().is_some_and(|d| !d.is_allow());
         let outcome = outcome_of(response.status, denied, code);
         let mut event = Event::new(self.log.now(), who, kind, outcome, details)
-            .action(request.method.as_str())
-            .resource(clip(request.uri.path(), 256));
+            .action(clip(request.method.as_str(), 32));
+        // `CONNECT host:port` has no path.
+        if !request.uri.path().is_empty() {
+            event = event.resource(clip(request.uri.path(), 256));
+        }
         if let Some(trace) = found
             .get::<TraceContext>()
             .or_else(|| request.extensions.get())
@@ -246,14 +273,38 @@ impl Audit {
         event
     }
 
-    fn who(&self, tenant: &str, user: &str, session: Option<&str>) -> Who {
-        let who = Who::subject(self.pseudonyms.pseudonym("user_id", tenant, user))
-            .tenant(clip(tenant, 64));
-        match session {
-            Some(session) => who.session(self.pseudonyms.pseudonym("session_id", tenant, session)),
-            None => who,
+    fn who(&self, tenant: Option<&str>, user: &str, session: Option<&str>) -> Who {
+        let of = |field, value| {
+            self.pseudonyms
+                .pseudonym(field, tenant.unwrap_or_default(), value)
+        };
+        let mut who = Who::subject(of("user_id", user));
+        if let Some(tenant) = tenant {
+            who = who.tenant(clip(tenant, 64));
         }
+        if let Some(session) = session {
+            who = who.session(of("session_id", session));
+        }
+        who
     }
+}
+
+/// Handles a request to its end on a task of its own: a client that goes away ends its connection,
+/// and with it everything that runs there, between an effect and its record.
+async fn to_its_end(State(audit): State<Audit>, request: Request, next: Next) -> Response<Body> {
+    let log = audit.log.status();
+    if log.closed || log.failed.is_some() {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, "audit_stopped");
+    }
+    let in_flight = Arc::clone(&audit.in_flight).read_owned().await;
+    let handled = tokio::spawn(async move {
+        let response = next.run(request).await;
+        drop(in_flight);
+        response
+    });
+    handled
+        .await
+        .unwrap_or_else(|_| refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal"))
 }
 
 fn outcome_of(status: StatusCode, denied: bool, code: Option<&'static str>) -> Outcome {
@@ -355,6 +406,35 @@ mod tests {
         );
         assert_eq!(of(404, false), format!("{:?}", Outcome::failure("code")));
         assert_eq!(of(502, false), format!("{:?}", Outcome::error("code")));
+    }
+
+    #[tokio::test]
+    async fn behind_a_log_that_has_stopped_nothing_is_handled() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = AuditLog::open(
+            audit_log::Config::new("s"),
+            audit_log::FsStorage::open(dir.path()).unwrap(),
+            audit_log::Sm2CheckpointSigner::generate("k").unwrap(),
+            audit_log::SystemClock::new(),
+        )
+        .unwrap();
+        let audit = Audit::new(log, Pseudonymizer::new(1, &[7; 16]).unwrap());
+        let handled = Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let counter = Arc::clone(&handled);
+        let count = move || {
+            counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            async {}
+        };
+        let routes = audit.audited(Router::new().route("/", axum::routing::post(count)));
+        let post = || {
+            let request = Request::post("/").body(Body::empty()).unwrap();
+            tower::ServiceExt::oneshot(routes.clone(), request)
+        };
+        assert_eq!(post().await.unwrap().status(), StatusCode::OK);
+        audit.close().await.unwrap();
+        let refused = post().await.unwrap();
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(handled.load(std::sync::atomic::Ordering::Relaxed), 1);
     }
 
     #[test]

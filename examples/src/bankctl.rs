@@ -216,7 +216,11 @@ async fn init(cli: &Cli, dir: &Path, gateway: &str, core_banking: &str) -> Resul
                 staff.tenant, staff.user
             );
         }
-        text + "Next: core-banking --config core-banking.toml, then gateway --config gateway.toml"
+        text + &format!(
+            "Next: core-banking --config {}, then gateway --config {}",
+            dir.join("core-banking.toml").display(),
+            dir.join("gateway.toml").display()
+        )
     })
 }
 

@@ -128,7 +128,13 @@ impl CoreBanking {
             .store
             .insert_customers(&rows)
             .await
-            .map_err(Failure::other)
+            .map_err(|e| match e.as_database_error() {
+                Some(e) if e.is_unique_violation() => {
+                    let reason = "a customer id is in the database already; none was inserted";
+                    BadInput::new("customers", reason).into()
+                }
+                _ => Failure::other(e),
+            })
     }
 
     /// The database.
@@ -142,13 +148,9 @@ impl CoreBanking {
     /// # Errors
     /// The last records did not become durable.
     pub async fn close(self) -> Result<(), Failure> {
+        let closed = self.bank.audit.close().await;
         self.bank.store.close().await;
-        let log = self.bank.audit.log().clone();
-        tokio::task::spawn_blocking(move || log.close())
-            .await
-            .map_err(Failure::other)?
-            .map_err(Failure::other)?;
-        Ok(())
+        closed
     }
 }
 

@@ -6,6 +6,7 @@ pub mod session;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::{any, get, post};
 
 use self::proxy::Upstream;
@@ -61,8 +62,12 @@ impl Gateway {
         let login = Router::new()
             .route("/api/v1/session/login", post(session::login))
             .with_state(self.sessions.clone());
+        // What is forwarded has a limit of its own, in the configuration.
+        let routes = inside
+            .merge(login)
+            .layer(DefaultBodyLimit::max(session::MAX_BODY_BYTES));
         self.audit
-            .audited(inside.merge(login))
+            .audited(routes)
             .merge(Router::new().route("/healthz", get(async || "ok\n")))
     }
 
@@ -71,11 +76,6 @@ impl Gateway {
     /// # Errors
     /// The last records did not become durable.
     pub async fn close(self) -> Result<(), Failure> {
-        let log = self.audit.log().clone();
-        tokio::task::spawn_blocking(move || log.close())
-            .await
-            .map_err(Failure::other)?
-            .map_err(Failure::other)?;
-        Ok(())
+        self.audit.close().await
     }
 }

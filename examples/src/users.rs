@@ -117,6 +117,12 @@ impl Users {
         Ok(Self { by_name, decoy })
     }
 
+    /// Whether anybody is of this tenant.
+    #[must_use]
+    pub fn has_tenant(&self, tenant: &str) -> bool {
+        self.by_name.keys().any(|(known, _)| known == tenant)
+    }
+
     /// The member of staff, if the password is right. Takes tens of milliseconds: call it on a
     /// thread that may block.
     #[must_use]

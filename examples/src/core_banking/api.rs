@@ -50,7 +50,7 @@ pub fn routes(bank: Bank) -> Router {
 
 /// A customer as answered. Masked columns carry their masked form, or nothing where a column has
 /// none, and are listed in `masked`.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 struct CustomerView {
     customer_id: String,
     tenant_id: String,
@@ -218,7 +218,16 @@ async fn pay(
         token_id,
         created_at,
     };
-    bank.store.insert_payment(&stored).await?;
+    bank.store
+        .insert_payment(&stored)
+        .await
+        .map_err(|e| match e.as_database_error() {
+            // The replay store forgot the token, the database did not.
+            Some(e) if e.is_unique_violation() => {
+                ApiError::new(StatusCode::UNAUTHORIZED, "replayed")
+            }
+            _ => e.into(),
+        })?;
     let paid = Paid {
         payment_id: stored.payment_id,
     };

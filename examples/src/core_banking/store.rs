@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS payments (
 ";
 
 /// A customer as stored: labels in clear, the rest sealed in the order of [`COLUMNS`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct CustomerRow {
     /// Primary key; the row key of every sealed column.
     pub customer_id: String,
@@ -72,11 +72,20 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens a database file, making it and its tables where absent.
+    /// Opens a database file, making it, for its owner only, and its tables where absent.
     ///
     /// # Errors
     /// The file cannot be opened, or is not a database.
     pub async fn open(path: &Path) -> Result<Self, sqlx::Error> {
+        // Names stand in it in clear: SQLite would make it readable for everybody.
+        let mut options = std::fs::OpenOptions::new();
+        options.append(true).create(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt as _;
+            options.mode(0o600);
+        }
+        options.open(path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)

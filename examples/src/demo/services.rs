@@ -10,7 +10,7 @@ use crate::config::{CoreBankingConfig, GatewayConfig};
 use crate::core_banking::CoreBanking;
 use crate::error::Failure;
 use crate::gateway::Gateway;
-use crate::http::{listen, serve};
+use crate::http::{TimeLimits, listen, serve};
 use crate::setup::{self, SampleUser};
 
 /// Both services, running.
@@ -35,7 +35,7 @@ pub struct Services {
 struct Running {
     gateway: Gateway,
     stop: watch::Sender<bool>,
-    tasks: Vec<JoinHandle<Result<(), Failure>>>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Services {
@@ -60,9 +60,20 @@ impl Services {
             // An error means that the sender is gone: stop as well.
             let _ = stopped.wait_for(|stop| *stop).await;
         };
+        let limits = TimeLimits::default();
         let tasks = vec![
-            tokio::spawn(serve(bank_listener, bank.router(), until(stopped.clone()))),
-            tokio::spawn(serve(gateway_listener, front.router(), until(stopped))),
+            tokio::spawn(serve(
+                bank_listener,
+                bank.router(),
+                limits,
+                until(stopped.clone()),
+            )),
+            tokio::spawn(serve(
+                gateway_listener,
+                front.router(),
+                limits,
+                until(stopped),
+            )),
         ];
         Ok(Self {
             dir: dir.to_owned(),
@@ -87,7 +98,7 @@ impl Services {
     pub async fn stop(self) -> Result<(), Failure> {
         self.running.stop.send_replace(true);
         for task in self.running.tasks {
-            task.await.map_err(Failure::other)??;
+            task.await.map_err(Failure::other)?;
         }
         self.running.gateway.close().await?;
         self.bank.close().await

@@ -25,6 +25,8 @@ pub struct Sessions {
 }
 
 const MAX_PASSWORD_CHECKS: usize = 8;
+/// Largest body of a login or a confirmation.
+pub(super) const MAX_BODY_BYTES: usize = 16 << 10;
 
 impl Sessions {
     /// Sessions of these users.
@@ -65,7 +67,7 @@ pub(super) async fn login(
         Err(rejection) => return refuse(rejection.status(), "malformed_body"),
     };
     let mut note = SessionNote {
-        tenant: tenant.clone(),
+        tenant: sessions.users.has_tenant(&tenant).then(|| tenant.clone()),
         user: user.clone(),
         session: None,
     };
