@@ -20,7 +20,7 @@ struct Args {
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// Keep the services up and print curl lines to paste.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     serve: bool,
     /// Print one JSON document instead of lines.
     #[arg(long)]
