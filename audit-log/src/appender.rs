@@ -8,7 +8,7 @@ use crate::details::Details;
 use crate::error::{Error, SignError};
 use crate::event::{Event, Kind, Outcome, Who};
 use crate::hex;
-use crate::queue::{Item, Queue, Status, Work};
+use crate::queue::{Gap, Item, Queue, Status, Work};
 use crate::random::{OsRandomness, Randomness};
 use crate::receipt::{self, Committed, Promise, Receipt};
 use crate::recovery;
@@ -36,7 +36,7 @@ struct Handle {
     stream: Arc<str>,
     queue: Arc<Queue>,
     clock: Arc<dyn Clock>,
-    random: Box<dyn Randomness>,
+    random: Arc<dyn Randomness>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -73,6 +73,7 @@ impl AuditLog {
         config.check()?;
         let stream: Arc<str> = config.stream.as_str().into();
         let clock: Arc<dyn Clock> = Arc::new(clock);
+        let random: Arc<dyn Randomness> = Arc::new(random);
         let mut storage: Box<dyn Storage> = Box::new(storage);
         storage
             .lock()
@@ -99,7 +100,7 @@ impl AuditLog {
                 Outcome::success(),
                 details,
             );
-            let batch = writer.commit(&[prepare(&event, &random)?], true)?;
+            let batch = writer.commit(&[prepare(&event, &*random)?], true)?;
             if let Some(head) = batch.head {
                 queue.signed(head?);
             }
@@ -108,9 +109,10 @@ impl AuditLog {
         queue.opened(writer.size(), writer.signed_size());
         let thread = {
             let (stream, queue) = (Arc::clone(&stream), Arc::clone(&queue));
+            let (clock, random) = (Arc::clone(&clock), Arc::clone(&random));
             std::thread::Builder::new()
                 .name("audit-log".into())
-                .spawn(move || run(&stream, &queue, writer, &config))
+                .spawn(move || run(&stream, &queue, writer, &config, &*clock, &*random))
                 .map_err(|error| Error::storage("start the writer of", ".", error))?
         };
         Ok(Self {
@@ -118,15 +120,16 @@ impl AuditLog {
                 stream,
                 queue,
                 clock,
-                random: Box::new(random),
+                random,
                 thread: Mutex::new(Some(thread)),
             }),
         })
     }
 
     /// Hands an event to the log. Returns at once unless the queue is full and the policy is
-    /// [`WhenFull::Block`](crate::WhenFull::Block); in asynchronous code use
-    /// [`append_async`](Self::append_async).
+    /// [`WhenFull::Block`](crate::WhenFull::Block): then it blocks this thread until the disk has
+    /// caught up. On a thread of an asynchronous runtime that stops every other task there; use
+    /// [`append_async`](Self::append_async), and [`Receipt::durable`] in place of [`Receipt::wait`].
     ///
     /// # Errors
     /// [`Error::Event`] for a malformed event, [`Error::QueueFull`], [`Error::Closed`],
@@ -149,6 +152,27 @@ impl AuditLog {
         let mut pending = Some((prepared, promise));
         std::future::poll_fn(|context| self.handle.queue.poll_push(&mut pending, context)).await?;
         Ok(receipt)
+    }
+
+    /// As [`append`](Self::append), but never waits: a full queue is [`Error::QueueFull`] under every
+    /// policy. For places that cannot wait, such as `drop`.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn try_append(&self, event: Event) -> Result<Receipt, Error> {
+        let prepared = self.prepare(&event)?;
+        let (promise, receipt) = receipt::pair();
+        self.handle.queue.try_push(prepared, promise)?;
+        Ok(receipt)
+    }
+
+    /// Says that something happened whose event the log did not take, and why. Never waits.
+    ///
+    /// It is counted in [`Status::unrecorded`], and the log states the count and the last reason in
+    /// an event of its own (`AUDIT_GAP`) with the next batch. A log that has stopped or is closed
+    /// states nothing any more: there the count is all that is left.
+    pub fn state_gap(&self, reason: impl std::fmt::Display) {
+        self.handle.queue.state_gap(reason.to_string());
     }
 
     fn prepare(&self, event: &Event) -> Result<Prepared, Error> {
@@ -229,14 +253,14 @@ impl std::fmt::Debug for AuditLog {
 impl Handle {
     fn finish(&self) {
         self.queue.close();
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(thread) = thread {
+        // Held while the writer ends, so that whoever closes at the same time waits for it too.
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        match thread.take() {
+            // The last clone was dropped by a waker or a signer on the writer's own thread.
+            Some(writer) if writer.thread().id() == std::thread::current().id() => {}
             // A panic in a signer or storage was already turned into a failed log.
-            let _ = thread.join();
+            Some(writer) => drop(writer.join()),
+            None => {}
         }
     }
 }
@@ -267,14 +291,43 @@ impl Drop for PanicGuard<'_> {
     }
 }
 
+/// What the log says of events that it did not take.
+fn gap_event(gap: Gap, when: EventTime) -> Event {
+    const LONGEST: usize = 1024;
+    let Gap { events, mut reason } = gap;
+    let mut end = reason.len().min(LONGEST);
+    while !reason.is_char_boundary(end) {
+        end = end.saturating_sub(1);
+    }
+    reason.truncate(end);
+    if reason.is_empty() {
+        reason.push_str("unknown");
+    }
+    let details = Details::new().with("events", events.to_string());
+    Event::new(
+        when,
+        Who::system("audit-log"),
+        Kind::Gap,
+        Outcome::error(reason),
+        details,
+    )
+}
+
 /// The writer thread.
-fn run(stream: &Arc<str>, queue: &Queue, mut writer: Writer, config: &Config) {
+fn run(
+    stream: &Arc<str>,
+    queue: &Queue,
+    mut writer: Writer,
+    config: &Config,
+    clock: &dyn Clock,
+    random: &dyn Randomness,
+) {
     let _guard = PanicGuard(queue);
     // Since when there are durable events that no head covers, and when to try to sign next.
     let mut unsigned_since = (writer.size() > writer.signed_size()).then(Instant::now);
     let mut next_try = unsigned_since;
     loop {
-        let Work { items, last } = queue.take(config.batch_records, next_try);
+        let Work { items, gap, last } = queue.take(config.batch_records, next_try);
         let (mut records, mut promises, mut heads) = (Vec::new(), Vec::new(), Vec::new());
         for item in items {
             match item {
@@ -285,20 +338,25 @@ fn run(stream: &Arc<str>, queue: &Queue, mut writer: Writer, config: &Config) {
                 Item::Checkpoint(promise) => heads.push(promise),
             }
         }
+        // Behind the batch's other records, so that those keep their promises' places.
+        let stated = gap
+            .map(|gap| prepare(&gap_event(gap, clock.now()), random))
+            .transpose()
+            .map(|gap| records.extend(gap));
         let size = writer.size().saturating_add(records.len() as u64);
         let unsigned = size.saturating_sub(writer.signed_size());
         let due = next_try.is_some_and(|at| at <= Instant::now())
             || unsigned >= config.checkpoint_records
             || last;
         let sign = !heads.is_empty() || (due && (unsigned > 0 || (last && !writer.has_head())));
-        if records.is_empty() && !sign {
+        if records.is_empty() && !sign && stated.is_ok() {
             if last {
                 return;
             }
             next_try = None;
             continue;
         }
-        let batch = match writer.commit(&records, sign) {
+        let batch = match stated.and_then(|()| writer.commit(&records, sign)) {
             Ok(batch) => batch,
             Err(error) => {
                 // First the state, then the answers: who learns of the failure finds the log stopped.

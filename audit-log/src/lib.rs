@@ -76,7 +76,7 @@
 //! # Features
 //! | feature | adds |
 //! |---|---|
-//! | `tower` | `AuditLayer`: each request an event, durable before its answer leaves; 503 if that fails |
+//! | `tower` | `AuditLayer`: each request an event, answered or not, durable before its answer leaves; 503 if that fails |
 //! | `axum` | `AuditDetails` as an extractor, for handlers that have something to add |
 //!
 //! None is on by default; turning one on changes nothing that is there without it.
@@ -119,7 +119,7 @@ pub use details::{Detail, Details};
 pub use error::{Error, RandomError, SignError};
 pub use event::{Administration, Event, KeyUse, Kind, MAX_RECORD, Outcome, RECORD_VERSION, Who};
 #[cfg(feature = "tower")]
-pub use layer::{AuditDetails, AuditFailure, AuditLayer, AuditService, outcome_of};
+pub use layer::{Abandoned, AuditDetails, AuditFailure, AuditLayer, AuditService, outcome_of};
 pub use mask::Pseudonymizer;
 pub use queue::Status;
 pub use random::{OsRandomness, Randomness};

@@ -28,6 +28,9 @@ pub struct Status {
     pub durable: Option<u64>,
     /// How many events the last signed head covers.
     pub signed: u64,
+    /// What happened since the log was opened without its event being taken: see
+    /// [`AuditLog::state_gap`](crate::AuditLog::state_gap). Anything but 0 wants an alarm.
+    pub unrecorded: u64,
     /// Batches made durable since the log was opened; events by batches is the grouping.
     pub batches: u64,
     /// Why the log stopped, if it did. It accepts nothing until it is opened again.
@@ -38,8 +41,16 @@ pub struct Status {
     pub closed: bool,
 }
 
+/// Events that could not be taken, and are to be stated in the log.
+pub(crate) struct Gap {
+    pub(crate) events: u64,
+    /// Why the last of them could not.
+    pub(crate) reason: String,
+}
+
 struct Inner {
     items: VecDeque<Item>,
+    gap: Option<Gap>,
     status: Status,
     /// The signer failed for too long: refuse.
     unsigned: Option<SignError>,
@@ -62,6 +73,7 @@ pub(crate) struct Queue {
 /// What the writer is woken with.
 pub(crate) struct Work {
     pub(crate) items: Vec<Item>,
+    pub(crate) gap: Option<Gap>,
     /// Nothing will come after these.
     pub(crate) last: bool,
 }
@@ -74,6 +86,7 @@ impl Queue {
             when_full: config.when_full,
             inner: Mutex::new(Inner {
                 items: VecDeque::new(),
+                gap: None,
                 status: Status::default(),
                 unsigned: None,
                 head: None,
@@ -139,6 +152,36 @@ impl Queue {
         }
         self.add(inner, record, promise);
         Ok(())
+    }
+
+    /// Adds an event if there is space now, whatever the policy.
+    pub(crate) fn try_push(
+        &self,
+        record: Prepared,
+        promise: Promise<Committed>,
+    ) -> Result<(), Error> {
+        let inner = self.lock();
+        if !self.admit(&inner, record.bytes.len())? {
+            return Err(Error::QueueFull {
+                records: inner.status.queued,
+                bytes: inner.status.queued_bytes,
+            });
+        }
+        self.add(inner, record, promise);
+        Ok(())
+    }
+
+    /// Counts an event that was not taken, for the writer to state.
+    pub(crate) fn state_gap(&self, reason: String) {
+        let mut inner = self.lock();
+        inner.status.unrecorded = inner.status.unrecorded.saturating_add(1);
+        let events = inner.gap.take().map_or(0, |gap| gap.events);
+        inner.gap = Some(Gap {
+            events: events.saturating_add(1),
+            reason,
+        });
+        drop(inner);
+        self.work.notify_one();
     }
 
     /// Adds the event in `pending` (and takes it) as soon as there is space.
@@ -218,7 +261,7 @@ impl Queue {
     /// `deadline`.
     pub(crate) fn take(&self, limit: usize, deadline: Option<Instant>) -> Work {
         let mut inner = self.lock();
-        while inner.items.is_empty() && !inner.status.closed {
+        while inner.items.is_empty() && inner.gap.is_none() && !inner.status.closed {
             let now = Instant::now();
             inner = match deadline {
                 None => self
@@ -244,8 +287,9 @@ impl Queue {
             }
         }
         let last = inner.status.closed && inner.items.is_empty();
+        let gap = inner.gap.take();
         self.release(inner);
-        Work { items, last }
+        Work { items, gap, last }
     }
 
     /// A batch is durable.

@@ -15,6 +15,7 @@ use audit_log::{
 };
 use common::{MemStorage, append, config, event, open, signer, verifier, verify};
 use std::collections::HashMap;
+use std::future::Future as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -281,6 +282,101 @@ fn dropping_the_log_writes_what_waits() {
     assert!(receipts.iter().all(|receipt| receipt.wait().is_ok()));
     let report = verify(&storage.files());
     assert_eq!((report.records(), report.streams[0].unanchored), (50, 0));
+}
+
+/// Whoever closes second waits as well: after it, everything is on disk and the last head is known.
+#[test]
+fn closing_twice_at_once_waits_twice() {
+    let storage = MemStorage::default();
+    let log = open(config(), storage.clone()).unwrap();
+    let held = storage.0.lock().unwrap();
+    let receipt = log.append(event(&log, 0)).unwrap();
+    let closers: Vec<_> = (0..3)
+        .map(|_| {
+            let (log, receipt) = (log.clone(), receipt.durable());
+            std::thread::spawn(move || {
+                let head = log.close().unwrap();
+                let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+                let answered = std::pin::pin!(receipt).poll(&mut context).is_ready();
+                (head.map(|head| head.checkpoint().size), answered)
+            })
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(50));
+    drop(held);
+    for closer in closers {
+        assert_eq!(closer.join().unwrap(), (Some(1), true));
+    }
+    assert!(matches!(log.append(event(&log, 1)), Err(Error::Closed)));
+    assert!(matches!(log.try_append(event(&log, 1)), Err(Error::Closed)));
+}
+
+/// The last clone may be dropped by a waker on the writer's own thread, which cannot wait for itself.
+#[test]
+fn the_writer_may_drop_the_last_clone() {
+    struct Owner(std::sync::Mutex<Option<AuditLog>>, Arc<AtomicBool>);
+    impl std::task::Wake for Owner {
+        fn wake(self: Arc<Self>) {
+            drop(self.0.lock().unwrap().take());
+            self.1.store(true, Ordering::SeqCst);
+        }
+    }
+    let storage = MemStorage::default();
+    let log = open(config(), storage.clone()).unwrap();
+    let held = storage.0.lock().unwrap();
+    let receipt = log.append(event(&log, 0)).unwrap();
+    let done = Arc::new(AtomicBool::new(false));
+    let owner = Arc::new(Owner(std::sync::Mutex::new(Some(log)), Arc::clone(&done)));
+    let waker = owner.into();
+    let mut durable = std::pin::pin!(receipt.durable());
+    let mut context = std::task::Context::from_waker(&waker);
+    assert!(durable.as_mut().poll(&mut context).is_pending());
+    drop(held);
+    while !done.load(Ordering::SeqCst) {
+        std::thread::yield_now();
+    }
+    assert!(receipt.wait().is_ok());
+    // The writer goes on to sign the last head and ends.
+    while storage.0.lock().unwrap().locked || verify(&storage.files()).streams[0].unanchored > 0 {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_gap_is_stated_in_the_log() {
+    let storage = MemStorage::default();
+    let log = open(config().queue(1, WhenFull::Block), storage.clone()).unwrap();
+    let held = storage.0.lock().unwrap();
+    let first = log.append(event(&log, 0)).unwrap();
+    while log.status().queued > 0 {
+        std::thread::yield_now();
+    }
+    let second = log.append(event(&log, 1)).unwrap();
+    for _ in 0..3 {
+        match log.try_append(event(&log, 2)) {
+            Err(error @ Error::QueueFull { records: 1, .. }) => log.state_gap(error),
+            other => panic!("{other:?}"),
+        }
+    }
+    log.state_gap("很".repeat(1000));
+    log.state_gap("");
+    log.state_gap("很".repeat(1000));
+    assert_eq!(log.status().unrecorded, 6);
+    drop(held);
+    assert_eq!(first.wait().unwrap().sequence, 0);
+    assert_eq!(second.wait().unwrap().sequence, 1);
+    log.close().unwrap();
+    let files = storage.files();
+    let stored: String = files.values().map(|b| String::from_utf8_lossy(b)).collect();
+    assert!(
+        stored.contains(r#""details":{"events":"6"},"kind":"AUDIT_GAP","outcome":{"reason":"很很"#),
+        "{stored}"
+    );
+    let report = verify(&files);
+    assert!(report.is_intact() && report.records() == 3, "{report}");
+    // Closed: it is counted, and nothing else can be done.
+    log.state_gap("late");
+    assert_eq!(log.status().unrecorded, 7);
 }
 
 /// A signer that panics takes the writer down; nobody waits for ever.

@@ -12,14 +12,14 @@
 mod common;
 
 use audit_log::{
-    AuditDetails, AuditFailure, AuditLayer, AuditLog, Details, Event, Kind, Outcome, WhenFull, Who,
-    outcome_of,
+    Abandoned, AuditDetails, AuditFailure, AuditLayer, AuditLog, Details, Event, Kind, Outcome,
+    WhenFull, Who, outcome_of,
 };
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use common::{Fault, MemStorage, append, config, open, verify};
+use common::{Fault, MemStorage, append, config, event, open, verify};
 use http::{Request, StatusCode, request, response};
 use tower::ServiceExt as _;
 
@@ -130,6 +130,12 @@ async fn what_cannot_be_audited_is_not_answered() {
     let (status, _, failure) = call(&app, "/clash").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(failure.unwrap().contains("details.status"));
+    // Both were handled; the log says that it has no event of them, and why.
+    assert_eq!(log.status().unrecorded, 2);
+    log.checkpoint().unwrap();
+    let stored = text(&storage);
+    assert!(stored.contains(r#""kind":"AUDIT_GAP""#), "{stored}");
+    assert!(stored.contains("details.status"), "{stored}");
     // A disk that fails, now and ever after.
     storage.fail_at(storage.calls() + 2, Fault::Io);
     for _ in 0..2 {
@@ -159,6 +165,155 @@ async fn without_waiting_the_answer_leaves_at_once() {
     drop(held);
     append(&log, 5..6);
     assert_eq!(log.status().durable, Some(1));
+}
+
+fn text(storage: &MemStorage) -> String {
+    let files = storage.files();
+    let texts = files.values().map(|bytes| String::from_utf8_lossy(bytes));
+    texts.collect()
+}
+
+/// Writes down how a request ended.
+fn endings(
+    log: &AuditLog,
+) -> impl Fn(&request::Parts, &response::Parts) -> Result<Event, String> + Clone + use<> {
+    let hook = hook(log);
+    move |request, response| {
+        if request.uri.path() == "/hook-panics" {
+            panic!("as tested");
+        }
+        let mut event = hook(request, response)?;
+        if let Some(ending) = response.extensions.get::<Abandoned>() {
+            assert_eq!(response.status, ending.status());
+            event.details_mut().push("ending", format!("{ending:?}"));
+        }
+        Ok(event)
+    }
+}
+
+type Handled = Result<http::Response<String>, &'static str>;
+
+/// A handler that answers, never answers, fails or panics, after it has had its effect.
+async fn handle(request: Request<()>) -> Handled {
+    if let Some(details) = request.extensions().get::<AuditDetails>() {
+        details.insert("effect", "money moved");
+    }
+    match request.uri().path() {
+        "/never" => std::future::pending().await,
+        "/fails" => Err("no upstream"),
+        "/panics" => panic!("as tested"),
+        _ => Ok(http::Response::new("x".into())),
+    }
+}
+
+fn to(path: &str) -> Request<()> {
+    Request::get(path).body(()).unwrap()
+}
+
+#[test]
+fn a_client_that_hangs_up_is_recorded() {
+    let storage = MemStorage::default();
+    let log = open(config(), storage.clone()).unwrap();
+    let service = tower::ServiceBuilder::new()
+        .layer(AuditLayer::new(log.clone(), endings(&log)))
+        .service(tower::service_fn(handle));
+    assert!(futures_now(service.clone().oneshot(to("/never"))).is_none());
+    // Not even polled once.
+    let mut unpolled = service;
+    drop(tower::Service::call(&mut unpolled, to("/unpolled")));
+    log.checkpoint().unwrap();
+    assert_eq!(log.status().durable, Some(1));
+    let stored = text(&storage);
+    for expected in [
+        r#""action":"GET /never","details":{"effect":"money moved","ending":"Dropped","status":499}"#,
+        r#""action":"GET /unpolled","details":{"ending":"Dropped","status":499}"#,
+    ] {
+        assert!(stored.contains(expected), "{expected} in {stored}");
+    }
+    log.close().unwrap();
+    assert!(verify(&storage.files()).is_intact());
+}
+
+#[tokio::test]
+async fn panics_and_errors_are_recorded() {
+    let storage = MemStorage::default();
+    let log = open(config(), storage.clone()).unwrap();
+    let service = tower::ServiceBuilder::new()
+        .layer(AuditLayer::new(log.clone(), endings(&log)))
+        .service(tower::service_fn(handle));
+    let failed = service.clone().oneshot(to("/fails")).await;
+    assert_eq!(failed.unwrap_err(), "no upstream");
+    assert_eq!(
+        log.status().durable,
+        Some(0),
+        "durable before it is passed on"
+    );
+    let panicking = tokio::spawn(service.clone().oneshot(to("/panics")));
+    assert!(panicking.await.unwrap_err().is_panic());
+    log.checkpoint().unwrap();
+    let stored = text(&storage);
+    for expected in [
+        r#""action":"GET /fails","details":{"effect":"money moved","ending":"Failed","status":500}"#,
+        r#""action":"GET /panics","details":{"effect":"money moved","ending":"Panicked","status":500}"#,
+    ] {
+        assert!(stored.contains(expected), "{expected} in {stored}");
+    }
+    // A hook that panics, in a request that is answered and in one that panics itself.
+    let hook = tokio::spawn(service.clone().oneshot(to("/hook-panics")));
+    assert!(hook.await.unwrap_err().is_panic());
+    assert_eq!(log.status().unrecorded, 1);
+    // An error that cannot be recorded is not passed on either.
+    storage.fail_at(storage.calls() + 1, Fault::Io);
+    assert!(log.append(event(&log, 1)).unwrap().wait().is_err());
+    let refused = service.oneshot(to("/fails")).await.unwrap();
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(log.status().unrecorded, 2);
+}
+
+/// Hanging up while the queue is full, before the answer or while its event waits for space, blocks
+/// nothing and is stated as a gap.
+#[test]
+fn a_full_queue_does_not_hide_who_hung_up() {
+    let storage = MemStorage::default();
+    let log = open(config().queue(1, WhenFull::Block), storage.clone()).unwrap();
+    let service = tower::ServiceBuilder::new()
+        .layer(AuditLayer::new(log.clone(), endings(&log)))
+        .service(tower::service_fn(handle));
+    let held = storage.0.lock().unwrap();
+    let first = log.append(event(&log, 0)).unwrap();
+    while log.status().queued > 0 {
+        std::thread::yield_now();
+    }
+    let second = log.append(event(&log, 1)).unwrap();
+    assert!(futures_now(service.clone().oneshot(to("/never"))).is_none());
+    assert!(futures_now(service.oneshot(to("/answered"))).is_none());
+    assert_eq!(log.status().unrecorded, 2);
+    drop(held);
+    assert!(first.wait().is_ok() && second.wait().is_ok());
+    log.close().unwrap();
+    let stored = text(&storage);
+    assert!(
+        stored.contains(r#""details":{"events":"2"},"kind":"AUDIT_GAP""#),
+        "{stored}"
+    );
+    assert!(stored.contains("queue is full"), "{stored}");
+    assert!(verify(&storage.files()).is_intact());
+}
+
+/// Hanging up while the event's sync is awaited: it is in the queue already, once.
+#[test]
+fn a_request_is_recorded_once() {
+    let storage = MemStorage::default();
+    let log = open(config(), storage.clone()).unwrap();
+    let service = tower::ServiceBuilder::new()
+        .layer(AuditLayer::new(log.clone(), endings(&log)))
+        .service(tower::service_fn(handle));
+    let held = storage.0.lock().unwrap();
+    assert!(futures_now(service.oneshot(to("/answered"))).is_none());
+    drop(held);
+    log.close().unwrap();
+    assert_eq!(log.status().durable, Some(0));
+    assert!(text(&storage).contains(r#""details":{"effect":"money moved","status":200}"#));
 }
 
 /// Polls once: the future must be ready without anything else happening.
