@@ -13,7 +13,8 @@ use crate::random::{OsRandomness, Randomness};
 use crate::receipt::{self, Committed, Promise, Receipt};
 use crate::recovery;
 use crate::storage::Storage;
-use crate::writer::{Prepared, Writer};
+use crate::writer::{Batch, Prepared, Writer};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -279,14 +280,24 @@ fn prepare(event: &Event, random: &dyn Randomness) -> Result<Prepared, Error> {
     Ok(Prepared { bytes, leaf })
 }
 
-/// Fails the log if the writer thread ends by a panic (in a signer, clock or storage).
+fn panicked() -> Error {
+    let source = std::io::Error::other("the writer thread panicked");
+    Error::storage("write", ".", source)
+}
+
+/// A panic in a signer, clock or storage is a failed write like any other.
+fn commit(writer: &mut Writer, records: &[Prepared], sign: bool) -> Result<Batch, Error> {
+    catch_unwind(AssertUnwindSafe(|| writer.commit(records, sign)))
+        .unwrap_or_else(|_| Err(panicked()))
+}
+
+/// Fails the log if the writer thread ends by a panic elsewhere (in a waker).
 struct PanicGuard<'a>(&'a Queue);
 
 impl Drop for PanicGuard<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let source = std::io::Error::other("the writer thread panicked");
-            self.0.fail(&Error::storage("write", ".", source));
+            self.0.fail(&panicked());
         }
     }
 }
@@ -356,7 +367,7 @@ fn run(
             next_try = None;
             continue;
         }
-        let batch = match stated.and_then(|()| writer.commit(&records, sign)) {
+        let batch = match stated.and_then(|()| commit(&mut writer, &records, sign)) {
             Ok(batch) => batch,
             Err(error) => {
                 // First the state, then the answers: who learns of the failure finds the log stopped.

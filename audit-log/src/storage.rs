@@ -105,7 +105,9 @@ pub(crate) const LOCK_FILE: &str = "lock";
 /// exclusive lock on a file named `lock`. Files are made readable by their owner alone (Unix).
 ///
 /// Every sync also checks that the name still leads to the file written: a segment deleted or
-/// replaced under the running process fails the log instead of swallowing events.
+/// replaced under the running process fails the log instead of swallowing events. The lock ends with
+/// the process, however that ends; its file stays, and must: every write and sync checks that it is
+/// still there, so that two processes never write one log because somebody removed it.
 #[derive(Debug)]
 pub struct FsStorage {
     directory: PathBuf,
@@ -120,11 +122,16 @@ impl FsStorage {
     /// When it cannot be made, or is not a directory.
     pub fn open(directory: impl AsRef<Path>) -> io::Result<Self> {
         let directory = directory.as_ref().to_path_buf();
-        if !directory.is_dir() {
-            std::fs::create_dir_all(&directory)?;
-            if let Some(parent) = directory.parent().filter(|p| !p.as_os_str().is_empty()) {
-                File::open(parent)?.sync_all()?;
-            }
+        // Each new folder is a name in the one above it, and lost with that name.
+        let new: Vec<&Path> = directory
+            .ancestors()
+            .filter(|path| !path.as_os_str().is_empty())
+            .take_while(|path| !path.is_dir())
+            .collect();
+        std::fs::create_dir_all(&directory)?;
+        for folder in new {
+            let above = folder.parent().filter(|path| !path.as_os_str().is_empty());
+            File::open(above.unwrap_or(Path::new(".")))?.sync_all()?;
         }
         Ok(Self {
             directory,
@@ -135,6 +142,14 @@ impl FsStorage {
 
     fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
+    }
+
+    /// Without the lock file, another process could take the log.
+    fn still_locked(&self) -> io::Result<()> {
+        match &self.lock {
+            Some(lock) => still_there(lock, &self.path(LOCK_FILE)),
+            None => Ok(()),
+        }
     }
 
     /// The file, opened once for appending.
@@ -174,6 +189,8 @@ impl Storage for FsStorage {
             }
             std::fs::TryLockError::Error(error) => error,
         })?;
+        // Removed between the two steps: what was locked is not what the next process would find.
+        still_there(&file, &self.path(LOCK_FILE))?;
         self.lock = Some(file);
         Ok(())
     }
@@ -205,6 +222,7 @@ impl Storage for FsStorage {
     }
 
     fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.still_locked()?;
         self.file(name)?.write_all(bytes)
     }
 
@@ -212,7 +230,8 @@ impl Storage for FsStorage {
         let path = self.path(name);
         let file = self.file(name)?;
         file.sync_data()?;
-        still_there(file, &path)
+        still_there(file, &path)?;
+        self.still_locked()
     }
 
     fn sync_dir(&mut self) -> io::Result<()> {
@@ -220,6 +239,7 @@ impl Storage for FsStorage {
     }
 
     fn truncate(&mut self, name: &str, length: u64) -> io::Result<()> {
+        self.still_locked()?;
         let file = self.file(name)?;
         file.set_len(length)?;
         // A shorter length is metadata that fdatasync need not write.

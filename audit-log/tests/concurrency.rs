@@ -394,7 +394,9 @@ fn a_panic_in_the_signer_fails_the_log() {
     let storage = MemStorage::default();
     let log = AuditLog::open(config(), storage, Panics, common::StepClock::default()).unwrap();
     append(&log, 0..1);
-    assert!(log.checkpoint().is_err());
+    // Who learns of it finds the log stopped already.
+    assert!(matches!(log.checkpoint(), Err(Error::Storage { .. })));
+    assert!(log.status().failed.is_some());
     let refused = loop {
         match log.append(event(&log, 1)) {
             Ok(receipt) => assert!(receipt.wait().is_err()),
@@ -403,6 +405,22 @@ fn a_panic_in_the_signer_fails_the_log() {
     };
     assert!(matches!(refused, Error::Stopped(_)), "{refused}");
     assert!(log.close().is_err());
+    // The same in a salt for what the log itself states.
+    struct Once(AtomicBool);
+    impl audit_log::Randomness for Once {
+        fn fill(&self, _: &mut [u8]) -> Result<(), audit_log::RandomError> {
+            assert!(!self.0.swap(true, Ordering::SeqCst), "as tested");
+            Ok(())
+        }
+    }
+    let (storage, clock) = (MemStorage::default(), common::StepClock::default());
+    let salts = Once(AtomicBool::new(false));
+    let log = AuditLog::open_with(config(), storage, signer(), clock, salts).unwrap();
+    append(&log, 0..1);
+    log.state_gap("x");
+    while log.status().failed.is_none() {
+        std::thread::yield_now();
+    }
 }
 
 #[test]

@@ -432,6 +432,39 @@ fn a_directory_is_taken_by_one_writer() {
     open(config(), FsStorage::open(folder.path()).unwrap()).unwrap();
 }
 
+/// A lock file that is removed would let a second process in: the first one stops before it writes.
+#[cfg(unix)]
+#[test]
+fn a_removed_lock_file_stops_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(config(), FsStorage::open(folder.path()).unwrap()).unwrap();
+    append(&log, 0..2);
+    std::fs::remove_file(folder.path().join("lock")).unwrap();
+    let second = open(config(), FsStorage::open(folder.path()).unwrap()).unwrap();
+    append(&second, 2..3);
+    assert!(log.append(event(&log, 9)).unwrap().wait().is_err());
+    assert!(log.append(event(&log, 9)).is_err());
+    append(&second, 3..5);
+    second.close().unwrap();
+    drop(second);
+    drop(log);
+    let report = verifier().verify_dir(folder.path()).unwrap();
+    assert!(report.is_intact() && report.records() == 5, "{report}");
+}
+
+#[test]
+fn a_directory_is_made_with_its_parents() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a/b/c");
+    append(
+        &open(config(), FsStorage::open(&path).unwrap()).unwrap(),
+        0..1,
+    );
+    assert_eq!(verifier().verify_dir(&path).unwrap().records(), 1);
+    let file = path.join("segment-0000000000.smal");
+    assert!(FsStorage::open(file).is_err(), "not a directory");
+}
+
 #[test]
 fn another_streams_directory_is_refused() {
     let storage = MemStorage::default();
