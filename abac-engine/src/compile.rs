@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::cel::{Program, Type};
+use crate::cel::{Program, Type, has_comment};
 use crate::document::{Fault, Source, read_json, read_yaml};
 use crate::error::{EvalError, LoadError, LoadErrors, Span};
 use crate::index::{Index, PolicyIndex};
@@ -10,7 +10,7 @@ use crate::limits::Limits;
 use crate::policy::{
     Effect, Located, Obligation, PolicyDocument, PolicyRecord, Text, read_document,
 };
-use crate::roles::{Inheritance, RoleId, Roles};
+use crate::roles::{HierarchyError, Inheritance, RoleId, Roles};
 use crate::schema::Schema;
 
 /// A document's format.
@@ -104,6 +104,7 @@ pub(crate) fn compile(
         ids: FxHashMap::default(),
         version: None,
         loaded: Vec::new(),
+        entries: 0,
     };
     for input in inputs {
         let source = Source::new(&input.file, &input.text);
@@ -119,10 +120,18 @@ pub(crate) fn compile(
         loaded,
         ..
     } = loader;
-    let mut roles = Roles::new(&edges).unwrap_or_else(|cycle| {
-        errors.push(whole_set(match cycle.tenant {
-            Some(tenant) => format!("role `{}` of tenant `{tenant}` inherits itself", cycle.role),
-            None => format!("platform role `{}` inherits itself", cycle.role),
+    let mut roles = Roles::new(&edges, limits.entries).unwrap_or_else(|error| {
+        errors.push(whole_set(match error {
+            HierarchyError::Cycle(role, Some(tenant)) => {
+                format!("role `{role}` of tenant `{tenant}` inherits itself")
+            }
+            HierarchyError::Cycle(role, None) => format!("platform role `{role}` inherits itself"),
+            HierarchyError::TooLarge => {
+                format!(
+                    "closing the role hierarchy takes more than {} steps",
+                    limits.entries
+                )
+            }
         }));
         Roles::default()
     });
@@ -172,6 +181,8 @@ struct Loader<'a> {
     ids: FxHashMap<String, String>,
     version: Option<String>,
     loaded: Vec<(PolicyRecord, CompiledPolicy)>,
+    /// Entries the index will have.
+    entries: usize,
 }
 
 impl Loader<'_> {
@@ -231,6 +242,18 @@ impl Loader<'_> {
                 continue;
             }
             self.ids.insert(record.id.text.clone(), input.file.clone());
+            let (before, most) = (self.entries, self.limits.entries);
+            self.entries = before.saturating_add(record.entries());
+            if self.entries > most {
+                // Said once, of the policy that goes over.
+                if before <= most {
+                    let message =
+                        format!("resources, actions and roles make more than {most} index entries");
+                    let id = record.id.text.clone();
+                    faults.push((Fault::new(message, record.id.span), Some(id)));
+                }
+                continue;
+            }
             if let Some(compiled) = self.policy(&record, source, faults) {
                 self.loaded.push((record, compiled));
             }
@@ -275,6 +298,14 @@ impl Loader<'_> {
 
     fn clause(&self, condition: &Text, source: &Source<'_>) -> Result<Clause, Vec<Fault>> {
         let text = &condition.text;
+        // Where a line break becomes a space, a comment takes the lines after it along.
+        let written = source.written(condition.span).trim();
+        let lines = |text: &str| text.trim().lines().count();
+        if !written.starts_with('|') && lines(written) > lines(text) && has_comment(text) {
+            let message = "a comment in a condition of several lines needs a literal block, `|`: \
+                           folded, it hides what follows";
+            return Err(vec![Fault::new(message, condition.span)]);
+        }
         let located = |span: Span| source.locate(condition.span, text, span);
         let program =
             Program::compile(text, self.schema.env(), &self.limits.cel).map_err(|errors| {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::cel::{Attributes, Lookup, Value};
+use crate::cel::{Attributes, Lookup, Value, Verified};
 use crate::compile::{CompiledPolicy, PolicySet};
 use crate::decision::{Decision, Findings};
 use crate::error::{EvalError, EvalErrorKind};
@@ -14,6 +14,7 @@ use crate::schema::{Attribute, Schema};
 struct Bound<'a> {
     schema: &'a Schema,
     request: &'a Request,
+    verified: Verified,
 }
 
 impl Attributes for Bound<'_> {
@@ -35,7 +36,7 @@ impl Attributes for Bound<'_> {
         };
         // An attribute of the wrong type must not slip through `!=` or a mixed comparison.
         match self.schema.env().get(slot) {
-            Some(variable) if value.is_a(&variable.ty) => Lookup::Found(value),
+            Some(variable) if self.verified.fits(slot, value, &variable.ty) => Lookup::Found(value),
             _ => Lookup::WrongType,
         }
     }
@@ -61,6 +62,7 @@ pub(crate) fn decide(set: &Arc<PolicySet>, request: &Request) -> Decision {
     let bound = Bound {
         schema: &set.schema,
         request,
+        verified: Verified::default(),
     };
     let mut found = Findings::default();
     for index in selected {

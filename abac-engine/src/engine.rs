@@ -147,7 +147,9 @@ impl EngineBuilder {
         };
         files.retain(|file| {
             let extension = file.extension().and_then(|e| e.to_str());
-            matches!(extension, Some("yaml" | "yml" | "json"))
+            ["yaml", "yml", "json"]
+                .iter()
+                .any(|known| extension.is_some_and(|e| e.eq_ignore_ascii_case(known)))
         });
         files.sort();
         if files.is_empty() {

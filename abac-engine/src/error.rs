@@ -290,6 +290,9 @@ pub enum RequestError {
     /// An attribute was set twice, or one that the request derives itself (`user.id`, `tenant.id`, …).
     #[error("attribute `{0}` is set twice or reserved")]
     Attribute(String),
+    /// An attribute is NaN or holds one.
+    #[error("attribute `{0}` is not a number")]
+    NotANumber(String),
     /// The time is outside the years 1 to 9999.
     #[error("request time is outside the years 1 to 9999")]
     Time,

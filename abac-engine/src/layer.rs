@@ -179,7 +179,11 @@ where
         let answer = self.inner.call(http::Request::from_parts(parts, body));
         Box::pin(async move {
             let mut response = answer.await?;
-            response.extensions_mut().insert(decision);
+            // A layer further in may have refused: its decision is the one that stands.
+            let inner = response.extensions().get::<Decision>();
+            if inner.is_none_or(Decision::is_allow) {
+                response.extensions_mut().insert(decision);
+            }
             Ok(response)
         })
     }

@@ -95,7 +95,7 @@
 //!
 //! Beside `policies` a document may have `roles` (records of `role`, `tenant` or `scope: platform`, `inherits`) and
 //! `version`. Unknown fields, duplicate keys and ids, YAML anchors, tags and aliases, an ill-typed or non-boolean
-//! condition, an unknown attribute or function do not load; all faults of all files are reported at once ([`LoadErrors`]).
+//! condition, an unknown attribute or function, a comment in a folded condition do not load; all faults of all files are reported at once ([`LoadErrors`]).
 //! Conditions see the attributes that the [`Schema`] declares.
 //!
 //! # Resources and paths

@@ -10,6 +10,9 @@ pub struct Limits {
     pub document_bytes: usize,
     /// Most policies in one set.
     pub policies: usize,
+    /// Most entries in the index, one for each resource, action and role a policy names, and most steps from role to
+    /// role when the hierarchy is closed.
+    pub entries: usize,
     /// Limits on each condition.
     pub cel: CelLimits,
 }
@@ -19,6 +22,7 @@ impl Default for Limits {
         Self {
             document_bytes: 64 * 1024 * 1024,
             policies: 1_000_000,
+            entries: 4_000_000,
             cel: CelLimits::default(),
         }
     }

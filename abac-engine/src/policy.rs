@@ -1,5 +1,7 @@
 //! Policy documents: from the tree to records, with every fault and its place.
 
+use std::collections::HashSet;
+
 use serde::{Serialize, Serializer};
 
 use crate::document::{Entry, Fault, Kind, Node};
@@ -87,6 +89,18 @@ pub(crate) struct PolicyRecord {
     pub(crate) effect: Effect,
     pub(crate) conditions: Vec<Text>,
     pub(crate) obligations: Vec<(Obligation, Span)>,
+}
+
+impl PolicyRecord {
+    /// How often the index names the policy: once for each resource, action and role.
+    pub(crate) fn entries(&self) -> usize {
+        let count = |names: &Names| match names {
+            Names::Any => 1,
+            Names::These(names) => names.len(),
+        };
+        let pairs = self.resources.len().saturating_mul(count(&self.actions));
+        pairs.saturating_mul(count(&self.roles))
+    }
 }
 
 /// One document as written.
@@ -213,10 +227,11 @@ impl Reader<'_> {
             return None;
         }
         let mut out: Vec<Text> = Vec::with_capacity(items.len());
+        let mut seen = HashSet::new();
         let mut whole = true;
         for item in items {
             match self.text(item, what) {
-                Some(text) if out.iter().any(|known| known.text == text.text) => {
+                Some(text) if !seen.insert(text.text.clone()) => {
                     self.fault(format!("{what} lists `{}` twice", text.text), text.span);
                     whole = false;
                 }

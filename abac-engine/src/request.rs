@@ -195,7 +195,11 @@ impl RequestBuilder {
             return Err(RequestError::TooMany("attributes"));
         }
         let (name, resource) = self.resource?;
-        for (number, (key, _)) in self.attributes.iter().enumerate() {
+        for (number, (key, value)) in self.attributes.iter().enumerate() {
+            // Every comparison with NaN is false, so that a limit in a deny policy would not hold.
+            if value.has_nan() {
+                return Err(RequestError::NotANumber(key.to_string()));
+            }
             let mut before = self.attributes.iter().take(number);
             if before.any(|(known, _)| known.same(key)) || Builtin::is(key) {
                 return Err(RequestError::Attribute(key.to_string()));

@@ -14,11 +14,13 @@ pub(crate) struct Roles {
     tenants: FxHashMap<Box<str>, FxHashMap<RoleId, Box<[RoleId]>>>,
 }
 
-/// A cycle: the role that inherits itself, and the tenant it does so in (`None`: the platform).
+/// Why a hierarchy cannot be closed.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Cycle {
-    pub(crate) role: String,
-    pub(crate) tenant: Option<String>,
+pub(crate) enum HierarchyError {
+    /// The role that inherits itself, and the tenant it does so in (`None`: the platform).
+    Cycle(String, Option<String>),
+    /// It takes more steps than the limit.
+    TooLarge,
 }
 
 /// `role` inherits from each of `inherits`; `tenant` is `None` for the platform.
@@ -33,7 +35,8 @@ type Edges = FxHashMap<RoleId, Vec<RoleId>>;
 
 impl Roles {
     /// Closes the hierarchy. Platform edges hold in every tenant, beside the tenant's own.
-    pub(crate) fn new(edges: &[Inheritance]) -> Result<Self, Cycle> {
+    pub(crate) fn new(edges: &[Inheritance], limit: usize) -> Result<Self, HierarchyError> {
+        let mut left = limit;
         let mut roles = Self::default();
         let mut platform = Edges::default();
         let mut tenants: FxHashMap<&str, Edges> = FxHashMap::default();
@@ -46,12 +49,12 @@ impl Roles {
             };
             graph.entry(role).or_default().extend(below);
         }
-        roles.platform = roles.close(&platform, None)?;
+        roles.platform = roles.close(&platform, None, &mut left)?;
         for (tenant, mut graph) in tenants {
             for (role, below) in &platform {
                 graph.entry(*role).or_default().extend(below);
             }
-            let closed = roles.close(&graph, Some(tenant))?;
+            let closed = roles.close(&graph, Some(tenant), &mut left)?;
             roles.tenants.insert(tenant.into(), closed);
         }
         Ok(roles)
@@ -71,7 +74,8 @@ impl Roles {
         &self,
         graph: &Edges,
         tenant: Option<&str>,
-    ) -> Result<FxHashMap<RoleId, Box<[RoleId]>>, Cycle> {
+        left: &mut usize,
+    ) -> Result<FxHashMap<RoleId, Box<[RoleId]>>, HierarchyError> {
         let mut closed = FxHashMap::default();
         for role in graph.keys() {
             // Iterative: a long chain of roles must not be a deep stack.
@@ -81,11 +85,10 @@ impl Roles {
             while let Some(current) = reached.get(next).copied() {
                 next = next.saturating_add(1);
                 for below in graph.get(&current).into_iter().flatten() {
+                    *left = left.checked_sub(1).ok_or(HierarchyError::TooLarge)?;
                     if below == role {
-                        return Err(Cycle {
-                            role: self.name(*role),
-                            tenant: tenant.map(str::to_owned),
-                        });
+                        let tenant = tenant.map(str::to_owned);
+                        return Err(HierarchyError::Cycle(self.name(*role), tenant));
                     }
                     if seen.insert(*below) {
                         reached.push(*below);
@@ -142,12 +145,12 @@ mod tests {
 
     #[test]
     fn closure_is_per_tenant_over_the_platform() {
-        let roles = Roles::new(&[
+        let edges = [
             edge(None, "auditor", &["viewer"]),
             edge(Some("a"), "manager", &["teller"]),
             edge(Some("a"), "teller", &["auditor"]),
-        ])
-        .unwrap();
+        ];
+        let roles = Roles::new(&edges, 100).unwrap();
         assert_eq!(
             effective(&roles, "a", "manager"),
             ["manager", "teller", "auditor", "viewer"]
@@ -159,9 +162,21 @@ mod tests {
 
     #[test]
     fn cycles_are_refused_also_across_scopes() {
-        let own = Roles::new(&[edge(Some("a"), "x", &["x"])]).unwrap_err();
-        assert_eq!((own.role.as_str(), own.tenant.as_deref()), ("x", Some("a")));
-        assert!(Roles::new(&[edge(None, "x", &["y"]), edge(Some("a"), "y", &["x"])]).is_err());
-        assert!(Roles::new(&[edge(Some("b"), "x", &["y"]), edge(Some("a"), "y", &["x"])]).is_ok());
+        let own = Roles::new(&[edge(Some("a"), "x", &["x"])], 100).unwrap_err();
+        assert_eq!(own, HierarchyError::Cycle("x".into(), Some("a".into())));
+        assert!(
+            Roles::new(
+                &[edge(None, "x", &["y"]), edge(Some("a"), "y", &["x"])],
+                100
+            )
+            .is_err()
+        );
+        assert!(
+            Roles::new(
+                &[edge(Some("b"), "x", &["y"]), edge(Some("a"), "y", &["x"])],
+                100
+            )
+            .is_ok()
+        );
     }
 }

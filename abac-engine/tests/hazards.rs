@@ -9,8 +9,8 @@
     missing_docs
 )]
 
-use abac_engine::cel::{Bindings, CelLimits, Env, Program};
-use abac_engine::{Engine, Reason, Request, RequestError, ResourceError};
+use abac_engine::cel::{Bindings, CelLimits, Env, MapValue, Program};
+use abac_engine::{Engine, Reason, Request, RequestError, ResourceError, Value};
 
 fn engine(resource: &str) -> Engine {
     let text = format!(
@@ -291,6 +291,72 @@ fn hazard_erring_deny_denies() {
     let decision = engine.decide(&request.build().unwrap());
     assert_eq!(decision.reason(), Reason::Error);
     assert_eq!(decision.errors().count(), 1);
+}
+
+/// A folded scalar makes one line of several: a comment on the first hides the clauses after it.
+#[test]
+fn hazard_comment_in_a_folded_condition() {
+    let load = |condition: &str| {
+        let text = format!(
+            "policies:\n  - id: p\n    tenant: t\n    resource: r\n    action: a\n    role: '*'\n    effect: allow\n    conditions: {condition}\n"
+        );
+        Engine::builder().yaml("p", text).build()
+    };
+    for folded in [
+        ">\n      user.level > 3 // seniors\n      && user.tenant_id == resource.tenant_id",
+        ">-\n      user.level > 3 // seniors\n      && user.tenant_id == resource.tenant_id",
+        "user.level > 3 // seniors\n      && user.tenant_id == resource.tenant_id",
+        "\"user.level > 3 // seniors\n      && user.tenant_id == resource.tenant_id\"",
+    ] {
+        let error = load(folded).unwrap_err().to_string();
+        assert!(error.contains("comment"), "{error}");
+    }
+    for fine in [
+        "|\n      user.level > 3 // seniors\n      && user.tenant_id == resource.tenant_id",
+        "user.level > 3 // seniors",
+        ">\n      user.id != 'http://x'\n      && user.level > 3",
+    ] {
+        assert!(load(fine).is_ok(), "{fine}");
+    }
+}
+
+/// No number is above or below NaN: a limit in a deny policy must not be passed with it.
+#[test]
+fn hazard_nan_attributes() {
+    let nan = f64::NAN;
+    let inner = MapValue::new([("x".into(), Value::Double(nan))]).unwrap();
+    for value in [
+        Value::Double(nan),
+        Value::from([1.0, nan]),
+        Value::Map(std::sync::Arc::new(inner)),
+    ] {
+        let request = Request::builder("t")
+            .user("u")
+            .action("a")
+            .resource("r")
+            .resource_attr("amount", value)
+            .build();
+        assert_eq!(
+            request.unwrap_err(),
+            RequestError::NotANumber("resource.amount".into())
+        );
+    }
+}
+
+/// A deny policy in a file whose extension is in capitals was passed over.
+#[test]
+fn hazard_files_are_not_skipped_for_their_case() {
+    let dir = std::env::temp_dir().join(format!("abac-engine-case-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("a.yaml"), "policies: []").unwrap();
+    std::fs::write(
+        dir.join("B.YAML"),
+        "policies: [{id: d, tenant: t, resource: '**', action: '*', role: '*', effect: deny}]",
+    )
+    .unwrap();
+    let loaded = Engine::load_dir(&dir);
+    std::fs::remove_dir_all(&dir).unwrap();
+    assert_eq!(loaded.unwrap().len(), 1);
 }
 
 /// A deeply nested expression ended the process of another CEL implementation.

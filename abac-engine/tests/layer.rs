@@ -156,3 +156,15 @@ async fn the_extractor_is_closed_without_the_layer() {
     assert!(decision.is_none());
     assert_eq!(calls.load(Ordering::SeqCst), 0);
 }
+
+/// Of two layers the inner one refuses: an audit layer outside must not be told that the request was allowed.
+#[tokio::test]
+async fn hazard_an_inner_refusal_is_not_covered_by_an_outer_allow() {
+    let inner = AuthorizeLayer::new(engine(), |_: &Parts| Err::<Request, _>("inner"));
+    let app = app(Arc::default())
+        .layer(inner)
+        .layer(AuthorizeLayer::new(engine(), to_request));
+    let (status, _, decision) = send(app, "/orders/7", Some("teller")).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert_eq!(decision.unwrap().reason(), Reason::Error);
+}

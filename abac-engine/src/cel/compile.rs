@@ -205,13 +205,24 @@ impl Compiler<'_> {
             self.errors.push(CelError::new(message, span));
             return Op::Fail(EvalErrorKind::NoSuchOverload);
         };
-        let regex = RegexBuilder::new(source)
-            .size_limit(self.limits.regex_bytes)
-            .dfa_size_limit(self.limits.regex_bytes)
-            .nest_limit(64)
-            .build();
+        let limit = self.limits.regex_bytes;
+        // The first power of two that is enough is the pattern's size: repetitions make it anything but its length.
+        let mut size = limit.min(1024);
+        let regex = loop {
+            let regex = RegexBuilder::new(source)
+                .size_limit(size)
+                .dfa_size_limit(limit)
+                .nest_limit(64)
+                .build();
+            match regex {
+                Err(regex::Error::CompiledTooBig(_)) if size < limit => {
+                    size = size.saturating_mul(2).min(limit);
+                }
+                other => break other,
+            }
+        };
         match regex {
-            Ok(regex) => Op::Matches(self.boxed(text), Box::new(regex)),
+            Ok(regex) => Op::Matches(self.boxed(text), Box::new(regex), size),
             Err(error) => {
                 let reason = match error {
                     regex::Error::CompiledTooBig(limit) => {

@@ -1,5 +1,6 @@
 //! What an expression may name: declared variables, each with a slot.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -80,6 +81,27 @@ impl Env {
 /// Where variables get their values from, by slot.
 pub(crate) trait Attributes {
     fn get(&self, slot: u32) -> Lookup<'_>;
+}
+
+/// Which slots proved to hold their declared types: lists and maps are walked once, not at every mention.
+#[derive(Default)]
+pub(crate) struct Verified(RefCell<Vec<(u32, bool)>>);
+
+impl Verified {
+    pub(crate) fn fits(&self, slot: u32, value: &Value, ty: &Type) -> bool {
+        if !matches!(value, Value::List(_) | Value::Map(_)) {
+            return value.is_a(ty);
+        }
+        let known = self.0.borrow().iter().find(|(s, _)| *s == slot).copied();
+        known.map_or_else(
+            || {
+                let fits = value.is_a(ty);
+                self.0.borrow_mut().push((slot, fits));
+                fits
+            },
+            |(_, fits)| fits,
+        )
+    }
 }
 
 /// What a slot holds.

@@ -10,7 +10,7 @@ use crate::cel::ast::{BinaryOp, MacroKind};
 use crate::cel::env::{Attributes, Lookup};
 use crate::cel::functions::{Func, Part, call, time_part};
 use crate::cel::time::Zone;
-use crate::cel::value::{MapValue, Steps, Value};
+use crate::cel::value::{MapValue, Steps, Value, charge_search};
 use crate::error::{EvalError, EvalErrorKind, Span};
 
 /// Executable form of an expression: names are slots, regexes and zones are compiled.
@@ -43,7 +43,8 @@ pub(crate) enum Op {
     List(Box<[Code]>),
     Map(Box<[(Code, Code)]>),
     Call(Func, Box<[Code]>),
-    Matches(Box<Code>, Box<Regex>),
+    /// With the memory the compiled pattern takes, in bytes.
+    Matches(Box<Code>, Box<Regex>, usize),
     /// A timestamp accessor in a zone known at load.
     Zoned(Part, Box<Code>, Zone),
     Macro(Box<Loop>),
@@ -140,7 +141,7 @@ impl Code {
                 Ok(!matches!(cx.attributes.get(*slot), Lookup::Absent))
             }
             Op::HasField(operand, field) => self.has_field(operand, field, cx),
-            Op::Matches(text, regex) => self.matches(text, regex, cx),
+            Op::Matches(text, regex, size) => self.matches(text, regex, *size, cx),
             Op::Macro(code) => match code.kind {
                 MacroKind::All | MacroKind::Exists | MacroKind::ExistsOne => {
                     self.quantify(code, cx)
@@ -243,7 +244,10 @@ impl Code {
                 }
                 Ok(false)
             }
-            Value::Map(map) => Ok(map.get(&needle).is_some()),
+            Value::Map(map) => {
+                self.place(map.charge_lookup(&needle, &mut cx.steps))?;
+                Ok(map.get(&needle).is_some())
+            }
             _ => self.fail(EvalErrorKind::NoSuchOverload),
         }
     }
@@ -264,13 +268,14 @@ impl Code {
         &'a self,
         text: &'a Code,
         regex: &Regex,
+        size: usize,
         cx: &mut Context<'a>,
     ) -> Result<bool, EvalError> {
         let Value::String(text) = &*text.eval(cx)? else {
             return self.fail(EvalErrorKind::NoSuchOverload);
         };
-        // Time is at most proportional to text times pattern.
-        let work = text.len().saturating_mul(regex.as_str().len().max(1));
+        // Time is at most proportional to text times states; a state takes some 32 bytes.
+        let work = text.len().saturating_mul(size.div_euclid(32).max(1));
         self.place(cx.steps.charge_bytes(work))?;
         Ok(regex.is_match(text))
     }
@@ -288,6 +293,9 @@ impl Code {
         let [operand, key] = pair;
         let operand = operand.eval(cx)?;
         let key = key.eval(cx)?;
+        if let Value::Map(map) = &*operand {
+            self.place(map.charge_lookup(&key, &mut cx.steps))?;
+        }
         let found = match operand {
             Cow::Borrowed(value) => self.element(value, &key).map(Cow::Borrowed),
             Cow::Owned(value) => self.element(&value, &key).cloned().map(Cow::Owned),
@@ -332,6 +340,10 @@ impl Code {
         for (key, value) in entries {
             let key = key.eval(cx)?.into_owned();
             pairs.push((key, value.eval(cx)?.into_owned()));
+        }
+        // Keys are compared with each other to be put in order.
+        for (key, _) in &pairs {
+            self.place(charge_search(key, entries.len(), &mut cx.steps))?;
         }
         self.place(MapValue::new(pairs))
             .map(|map| Value::Map(Arc::new(map)))

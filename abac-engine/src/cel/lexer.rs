@@ -31,6 +31,23 @@ const SYMBOLS: [&str; 27] = [
     "{", "}", ",", ".", "?", ":", "=", "&", "|",
 ];
 
+/// Whether a text that can be read as tokens holds a comment.
+pub(crate) fn has_comment(source: &str) -> bool {
+    let mut lexer = Lexer::new(source);
+    let mut end = 0;
+    while let Ok(token) = lexer.next_token() {
+        let gap = source.get(end..token.span.start as usize).unwrap_or("");
+        if gap.contains("//") {
+            return true;
+        }
+        if token.tok == Tok::End {
+            return false;
+        }
+        end = token.span.end as usize;
+    }
+    false
+}
+
 pub(crate) struct Lexer<'s> {
     source: &'s str,
     at: usize,

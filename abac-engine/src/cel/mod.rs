@@ -19,7 +19,8 @@ mod types;
 mod value;
 
 pub use env::Env;
-pub(crate) use env::{Attributes, Lookup};
+pub(crate) use env::{Attributes, Lookup, Verified};
+pub(crate) use lexer::has_comment;
 pub use limits::CelLimits;
 pub use program::{Bindings, Program};
 pub use time::{Duration, Timestamp};

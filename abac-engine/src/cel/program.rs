@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use crate::cel::check::check;
 use crate::cel::compile::compile;
-use crate::cel::env::{Attributes, Env, Lookup};
+use crate::cel::env::{Attributes, Env, Lookup, Verified};
 use crate::cel::eval::{Code, Context};
 use crate::cel::limits::CelLimits;
 use crate::cel::parser::parse;
@@ -88,6 +88,7 @@ impl Program {
         let bound = Bound {
             env: &self.env,
             bindings,
+            verified: Verified::default(),
         };
         let mut context = Context::new(&bound, self.steps);
         self.code.eval(&mut context).map(|value| value.into_owned())
@@ -121,6 +122,7 @@ impl Bindings {
 struct Bound<'a> {
     env: &'a Env,
     bindings: &'a Bindings,
+    verified: Verified,
 }
 
 impl Attributes for Bound<'_> {
@@ -130,7 +132,7 @@ impl Attributes for Bound<'_> {
         };
         match self.bindings.0.get(&*variable.name) {
             None => Lookup::Absent,
-            Some(value) if value.is_a(&variable.ty) => Lookup::Found(value),
+            Some(value) if self.verified.fits(slot, value, &variable.ty) => Lookup::Found(value),
             Some(_) => Lookup::WrongType,
         }
     }

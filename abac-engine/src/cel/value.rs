@@ -126,6 +126,15 @@ impl MapValue {
         self.entries.get(at).map(|e| &e.2)
     }
 
+    /// Charges for looking a key up.
+    pub(crate) fn charge_lookup(
+        &self,
+        key: &Value,
+        steps: &mut Steps,
+    ) -> Result<(), EvalErrorKind> {
+        charge_search(key, self.len(), steps)
+    }
+
     /// The value under a text key.
     pub fn field(&self, name: &str) -> Option<&Value> {
         let at = self
@@ -143,6 +152,17 @@ impl MapValue {
     pub fn iter(&self) -> impl Iterator<Item = (&Value, &Value)> {
         self.entries.iter().map(|(_, key, value)| (key, value))
     }
+}
+
+/// Charges for finding a key's place among `count` ordered keys: text is compared about log2 times.
+pub(crate) fn charge_search(
+    key: &Value,
+    count: usize,
+    steps: &mut Steps,
+) -> Result<(), EvalErrorKind> {
+    let rounds = usize::BITS.saturating_sub(count.leading_zeros());
+    let length = key.as_str().map_or(0, str::len);
+    steps.charge_bytes(length.saturating_mul(rounds as usize))
 }
 
 /// The step budget of one evaluation.
@@ -237,6 +257,16 @@ impl Value {
         }
     }
 
+    /// Whether the value is NaN or holds one.
+    pub(crate) fn has_nan(&self) -> bool {
+        match self {
+            Self::Double(d) => d.is_nan(),
+            Self::List(items) => items.iter().any(Self::has_nan),
+            Self::Map(map) => map.iter().any(|(_, value)| value.has_nan()),
+            _ => false,
+        }
+    }
+
     /// CEL equality, charged.
     pub(crate) fn equals(&self, other: &Self, steps: &mut Steps) -> Result<bool, EvalErrorKind> {
         Ok(match (self, other) {
@@ -271,6 +301,9 @@ impl Value {
                 }
                 for ((ka, _, va), (kb, _, vb)) in a.entries.iter().zip(&b.entries) {
                     steps.charge(1)?;
+                    if let (Key::String(a), Key::String(b)) = (ka, kb) {
+                        steps.charge_bytes(a.len().min(b.len()))?;
+                    }
                     if ka != kb || !va.equals(vb, steps)? {
                         return Ok(false);
                     }

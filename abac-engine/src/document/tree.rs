@@ -1,5 +1,7 @@
 //! The tree both formats are read into, and the way from a place in it to a place in the file.
 
+use std::cell::Cell;
+
 use crate::error::{LoadError, Span};
 
 /// Deepest nesting a document may have. Policies need five levels.
@@ -93,6 +95,8 @@ pub(crate) struct Source<'t> {
     file: &'t str,
     text: &'t str,
     lines: Vec<usize>,
+    /// A place whose column is known: byte offset, and characters before it on its line.
+    known: Cell<(usize, usize)>,
 }
 
 impl<'t> Source<'t> {
@@ -102,6 +106,7 @@ impl<'t> Source<'t> {
             file,
             text,
             lines: std::iter::once(0).chain(breaks).collect(),
+            known: Cell::new((0, 0)),
         }
     }
 
@@ -110,20 +115,28 @@ impl<'t> Source<'t> {
         let start = (fault.span.start as usize).min(self.text.len());
         let line = self.lines.partition_point(|at| *at <= start).max(1);
         let from = self.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
-        let rest = self.text.get(from..).unwrap_or("");
-        let whole = rest.lines().next().unwrap_or("");
-        let before = self.text.get(from..start).unwrap_or("").chars().count();
-        let marked = self.text.get(fault.span.range()).unwrap_or("");
-        let width = marked.lines().next().unwrap_or("").chars().count();
+        let end = self.lines.get(line).copied().unwrap_or(self.text.len());
+        let before = self.column(from, start);
+        let marked = self.text.get(start..end.min(fault.span.end as usize));
+        let marked = marked.unwrap_or("").trim_end_matches(['\r', '\n']);
+        let width = marked.chars().take(WINDOW.saturating_mul(2)).count();
+        // Faults on one long line must not each read the whole of it.
+        let ahead = self.text.get(from..start).unwrap_or("").char_indices();
+        let left = ahead
+            .rev()
+            .take(WINDOW)
+            .last()
+            .map_or(start, |(at, _)| from.saturating_add(at));
+        let shown = self.text.get(left..end).unwrap_or("");
         let skip = before.saturating_sub(WINDOW);
         LoadError {
             file: self.file.to_owned(),
             line,
             column: before.saturating_add(1),
             message: fault.message,
-            excerpt: whole
+            excerpt: shown
                 .chars()
-                .skip(skip)
+                .take_while(|c| !matches!(c, '\r' | '\n'))
                 .take(WINDOW.saturating_mul(2))
                 .collect(),
             indent: before.saturating_sub(skip),
@@ -132,12 +145,29 @@ impl<'t> Source<'t> {
         }
     }
 
+    /// Characters between the start of a line and a place on it, counted on from the last place where that helps.
+    fn column(&self, from: usize, start: usize) -> usize {
+        let (at, count) = match self.known.get() {
+            (at, count) if (from..=start).contains(&at) => (at, count),
+            _ => (from, 0),
+        };
+        let between = self.text.get(at..start).unwrap_or("").chars().count();
+        let column = count.saturating_add(between);
+        self.known.set((start, column));
+        column
+    }
+
+    /// What stands at a place.
+    pub(crate) fn written(&self, span: Span) -> &'t str {
+        self.text.get(span.range()).unwrap_or("")
+    }
+
     /// Where in the file a part of a scalar's decoded text stands.
     ///
     /// Quotes, escapes and block indentation lie between the two: they are aligned by skipping what only the
     /// written form has. Where that fails the whole scalar is the answer.
     pub(crate) fn locate(&self, scalar: Span, decoded: &str, part: Span) -> Span {
-        let raw = self.text.get(scalar.range()).unwrap_or("");
+        let raw = self.written(scalar);
         let base = scalar.start as usize;
         let mut written = raw.char_indices().peekable();
         if raw.starts_with(['|', '>']) {
