@@ -24,6 +24,8 @@ use crate::request::Request;
 /// extensions; on deny the response is 403 with an empty body, or what [`AuthorizeLayer::on_deny`] builds, and carries the
 /// [`Decision`] in its extensions too, so that an outer audit layer sees every outcome.
 ///
+/// One layer decides a route: within another one its decision takes the place of the outer one's, obligations included.
+///
 /// The layer does not fulfil obligations: handlers must, and refuse those they do not know
 /// ([`Decision::check_obligations`]). [`AuthorizeLayer::fulfils`] makes the layer refuse them first.
 #[derive(Clone)]

@@ -447,6 +447,22 @@ impl Reader<'_> {
         (out.len() == items.len()).then_some(out)
     }
 
+    /// Whether a list of texts holds nothing else: whoever reads the texts would not see a `null` or `1` among them.
+    fn same_kind(&mut self, node: &Node) -> bool {
+        let Kind::List(items) = &node.kind else {
+            return true;
+        };
+        let odd = items.iter().find(|item| item.as_str().is_none());
+        match odd {
+            Some(odd) if items.iter().any(|item| item.as_str().is_some()) => {
+                let what = odd.describe();
+                self.fault(format!("{what} among texts; put it in quotes"), odd.span);
+                false
+            }
+            _ => true,
+        }
+    }
+
     /// `{name: args, …}`, or a list of `name`, `{name: args}`.
     fn obligations(&mut self, node: &Node) -> Option<Vec<(Obligation, Span)>> {
         let items = match &node.kind {
@@ -462,10 +478,13 @@ impl Reader<'_> {
                     let args = serde_json::Value::Null;
                     out.push((Obligation { name, args }, item.span));
                 }
-                Kind::Map(entries) => out.extend(entries.iter().map(|entry| {
-                    let (name, args) = (entry.key.clone(), entry.value.to_json());
-                    (Obligation { name, args }, entry.span)
-                })),
+                Kind::Map(entries) => {
+                    for entry in entries {
+                        whole &= self.same_kind(&entry.value);
+                        let (name, args) = (entry.key.clone(), entry.value.to_json());
+                        out.push((Obligation { name, args }, entry.span));
+                    }
+                }
                 _ => {
                     let message = format!(
                         "an obligation is a name or `name: arguments`, not {}",

@@ -343,6 +343,23 @@ fn hazard_nan_attributes() {
     }
 }
 
+/// A field to be masked that YAML does not read as text would be left open.
+#[test]
+fn hazard_obligations_lose_no_argument() {
+    let load = |args: &str| {
+        let text = format!(
+            "policies: [{{id: p, tenant: t, resource: r, action: a, role: '*', effect: allow, obligations: {{mask: {args}}}}}]"
+        );
+        Engine::builder().yaml("p", text).build()
+    };
+    for odd in ["[card, null]", "[card, 1]", "[true, card]"] {
+        assert!(load(odd).is_err(), "{odd}");
+    }
+    for fine in ["[card, '1']", "[1, 2]", "card", "{fields: [card]}"] {
+        assert!(load(fine).is_ok(), "{fine}");
+    }
+}
+
 /// A deny policy in a file whose extension is in capitals was passed over.
 #[test]
 fn hazard_files_are_not_skipped_for_their_case() {
