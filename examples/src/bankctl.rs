@@ -192,7 +192,7 @@ pub async fn run(cli: &Cli) -> Result<(), Failure> {
 }
 
 async fn init(cli: &Cli, dir: &Path, gateway: &str, core_banking: &str) -> Result<(), Failure> {
-    let users = setup::create(dir, gateway, core_banking).await?;
+    let users = setup::create(dir, gateway, core_banking, &setup::sample_staff()).await?;
     let listed: Vec<_> = users
         .iter()
         .map(|u| {

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use crate::customers::{Customer, parse_customers, read_customers};
 use crate::error::{BadInput, Failure};
+use crate::setup::staff_of;
+use crate::users::Staff;
 
 use self::client::{Client, Send};
 use self::report::Report;
@@ -40,11 +42,12 @@ pub async fn run(options: &Options) -> Result<bool, Failure> {
         Some(path) => read_customers(path)?,
         None => parse_customers("examples/data/customers.csv", SAMPLE_CUSTOMERS)?,
     };
+    let cast = Cast::choose(&customers)?;
     let temporary = tempfile::tempdir().map_err(Failure::other)?;
     let dir = options.dir.as_deref().unwrap_or(temporary.path());
     let mut report = Report::new(options.json);
     report.say("starting gateway and core-banking ...");
-    let services = Services::start(dir).await?;
+    let services = Services::start(dir, &cast.staff).await?;
     report.say(&format!(
         "gateway on {}, core-banking on {}, {} customers\n",
         services.gateway,
@@ -58,7 +61,6 @@ pub async fn run(options: &Options) -> Result<bool, Failure> {
             .and(services.stop().await)
             .map(|()| true);
     }
-    let cast = Cast::choose(&customers)?;
     steps::drive(&mut report, &services, &customers, &cast).await?;
     let (gateway, bank) = (
         services.gateway_config.audit.clone(),
@@ -69,35 +71,39 @@ pub async fn run(options: &Options) -> Result<bool, Failure> {
     Ok(report.finish())
 }
 
-/// The customers that the steps are about.
+/// Who the steps are about, chosen from the customer file.
 struct Cast<'a> {
     /// Of the manager's own bank and branch.
     ours: &'a Customer,
     /// Another of the same bank.
     neighbour: &'a Customer,
+    /// Manager and analyst of that branch, and a manager of another bank.
+    staff: [Staff; 3],
 }
 
 impl<'a> Cast<'a> {
     fn choose(customers: &'a [Customer]) -> Result<Self, BadInput> {
-        let of_bank = |c: &&Customer| c.tenant_id == "jiangnan-bank";
-        let ours = customers
-            .iter()
-            .filter(of_bank)
-            .find(|c| c.branch == "suzhou-01");
-        let neighbour = ours.and_then(|ours| {
-            customers
-                .iter()
-                .filter(of_bank)
-                .find(|c| c.customer_id != ours.customer_id)
+        let pair = customers.iter().enumerate().find_map(|(at, ours)| {
+            let mut later = customers.iter().skip(at + 1);
+            let neighbour = later.find(|c| c.tenant_id == ours.tenant_id)?;
+            Some((ours, neighbour))
         });
-        match (ours, neighbour) {
-            (Some(ours), Some(neighbour)) => Ok(Self { ours, neighbour }),
-            _ => Err(BadInput::new(
-                "--customers",
-                "the demo's users need two customers of tenant `jiangnan-bank`, one of them of \
-                 branch `suzhou-01`",
-            )),
-        }
+        let (ours, neighbour) = pair.ok_or_else(|| {
+            BadInput::new("--customers", "the demo needs two customers of one tenant")
+        })?;
+        let stranger = customers.iter().find(|c| c.tenant_id != ours.tenant_id);
+        // A file of one bank only: the stranger's bank has no customers.
+        let (other, other_branch) = match stranger {
+            Some(stranger) => (stranger.tenant_id.as_str(), stranger.branch.as_str()),
+            None if ours.tenant_id == "other-bank" => ("another-bank", "head-office"),
+            None => ("other-bank", "head-office"),
+        };
+        let staff = staff_of(&ours.tenant_id, &ours.branch, other, other_branch);
+        Ok(Self {
+            ours,
+            neighbour,
+            staff,
+        })
     }
 }
 

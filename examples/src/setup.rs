@@ -29,11 +29,26 @@ pub struct SampleUser {
 }
 
 /// The sample users: of one bank a manager and an analyst, of another a manager.
-const SAMPLE_STAFF: [(&str, &str, &str, &str); 3] = [
-    ("jiangnan-bank", "lin", "suzhou-01", "manager"),
-    ("jiangnan-bank", "mei", "suzhou-01", "analyst"),
-    ("beihai-bank", "tao", "beihai-01", "manager"),
-];
+#[must_use]
+pub fn sample_staff() -> [Staff; 3] {
+    staff_of("jiangnan-bank", "suzhou-01", "beihai-bank", "beihai-01")
+}
+
+/// A manager and an analyst of one branch, and a manager of another bank.
+#[must_use]
+pub fn staff_of(tenant: &str, branch: &str, other: &str, other_branch: &str) -> [Staff; 3] {
+    [
+        (tenant, "lin", branch, "manager"),
+        (tenant, "mei", branch, "analyst"),
+        (other, "tao", other_branch, "manager"),
+    ]
+    .map(|(tenant, user, branch, role)| Staff {
+        tenant: tenant.to_owned(),
+        user: user.to_owned(),
+        branch: branch.to_owned(),
+        roles: vec![role.to_owned()],
+    })
+}
 
 /// Fills a folder. Keys that are already there are never overwritten.
 ///
@@ -43,6 +58,7 @@ pub async fn create(
     dir: &Path,
     gateway: &str,
     core_banking: &str,
+    staff: &[Staff],
 ) -> Result<Vec<SampleUser>, Failure> {
     for folder in ["keys", "policies", "data", "audit"] {
         let path = dir.join(folder);
@@ -93,15 +109,9 @@ pub async fn create(
         .map_err(|e| BadInput::file(&registry, e))?;
 
     let mut users = Vec::new();
-    for (tenant, user, branch, role) in SAMPLE_STAFF {
-        let staff = Staff {
-            tenant: tenant.to_owned(),
-            user: user.to_owned(),
-            branch: branch.to_owned(),
-            roles: vec![role.to_owned()],
-        };
+    for staff in staff {
         users.push(SampleUser {
-            staff,
+            staff: staff.clone(),
             password: random_text()?,
         });
     }

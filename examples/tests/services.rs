@@ -35,7 +35,9 @@ struct Records {
 impl Bank {
     async fn open() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let services = Services::start(dir.path()).await.unwrap();
+        let services = Services::start(dir.path(), &examples::setup::sample_staff())
+            .await
+            .unwrap();
         let customers = generate_customers(24, 5);
         services.bank.import(&customers).await.unwrap();
         Self {

@@ -12,6 +12,7 @@ use crate::error::Failure;
 use crate::gateway::Gateway;
 use crate::http::{TimeLimits, listen, serve};
 use crate::setup::{self, SampleUser};
+use crate::users::Staff;
 
 /// Both services, running.
 pub struct Services {
@@ -43,13 +44,14 @@ impl Services {
     ///
     /// # Errors
     /// A file could not be made, or a service not be started.
-    pub async fn start(dir: &Path) -> Result<Self, Failure> {
+    pub async fn start(dir: &Path, staff: &[Staff]) -> Result<Self, Failure> {
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let bank_listener = listen(free).await?;
         let gateway_listener = listen(free).await?;
         let core_banking = bank_listener.local_addr().map_err(Failure::other)?;
         let gateway = gateway_listener.local_addr().map_err(Failure::other)?;
-        let users = setup::create(dir, &gateway.to_string(), &core_banking.to_string()).await?;
+        let users =
+            setup::create(dir, &gateway.to_string(), &core_banking.to_string(), staff).await?;
 
         let gateway_config = GatewayConfig::load(&dir.join("gateway.toml"))?;
         let core_banking_config = CoreBankingConfig::load(&dir.join("core-banking.toml"))?;

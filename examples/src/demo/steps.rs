@@ -210,7 +210,7 @@ async fn reads_and_writes(
     let refused = put(&tokens.analyst).await?;
     report.step("write by the analyst", "403 forbidden", refused.summary());
 
-    let foreign = read(&tokens.stranger, &[(TENANT, "jiangnan-bank")]).await?;
+    let foreign = read(&tokens.stranger, &[(TENANT, &cast.ours.tenant_id)]).await?;
     report.step(
         "cross-tenant: another bank's manager asks for it, with a forged X-Tenant-ID",
         "404 not_found",
