@@ -242,7 +242,16 @@ mod detect {
     }
 
     pub(super) fn detect_aesni() -> Option<Avx2Aesni> {
-        has!("avx2", "aes", "pclmulqdq", "ssse3", "sse4.1", "bmi1", "bmi2").then_some(Avx2Aesni(()))
+        has!(
+            "avx2",
+            "aes",
+            "pclmulqdq",
+            "ssse3",
+            "sse4.1",
+            "bmi1",
+            "bmi2"
+        )
+        .then_some(Avx2Aesni(()))
     }
 
     pub(super) fn detect_vaes(token: Avx2Aesni) -> Option<Avx2Vaes> {

@@ -2,10 +2,10 @@
 
 use crate::cpu::Backend;
 
-pub(crate) fn kernel_name(backend: Backend) -> &'static str {
-    backend.name()
-}
+mod ghash;
 
-pub(crate) fn ghash_kernel_name(backend: Backend) -> &'static str {
+pub(crate) use ghash::kernel_name as ghash_kernel_name;
+
+pub(crate) fn kernel_name(backend: Backend) -> &'static str {
     backend.name()
 }
