@@ -1,0 +1,60 @@
+//! Multiples of the base point by a secret scalar.
+//!
+//! 37 windows of 7 bits, each with 64 odd multiples of 2^(7i) G: 148 KiB, computed at first use (under a
+//! millisecond), as the table would otherwise be a fifth of a megabyte of numbers in the source, or seconds of
+//! constant evaluation in every build. All entries of a window are read whatever the digit is.
+
+use std::sync::OnceLock;
+
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+
+use crate::cpu::Backend;
+use crate::sm2::field::{Fe, FieldKernel, Portable};
+use crate::sm2::point::{Affine, Point};
+use crate::sm2::recode::{Digit, OddDigits};
+use crate::sm2::scalar::Scalar;
+use crate::sm2::windows::{Entry, Windows};
+
+const WIDTH: usize = 7;
+
+/// `[scalar] G`, in constant time.
+pub(crate) fn mul_base(backend: Backend, scalar: &Scalar) -> Point {
+    match backend.adx() {
+        Some(adx) => mul_base_in(adx, scalar),
+        None => mul_base_in(Portable, scalar),
+    }
+}
+
+#[inline(always)]
+fn mul_base_in<K: FieldKernel>(k: K, scalar: &Scalar) -> Point {
+    static TABLE: OnceLock<Windows> = OnceLock::new();
+    let table = TABLE.get_or_init(|| Windows::new(k, &Affine::GENERATOR, WIDTH, 1));
+    let digits = OddDigits::new(scalar, WIDTH);
+
+    // Before window i the sum's magnitude is below 2^(7i), so it neither is infinity nor meets the window's point
+    // or its opposite, while both are small against n: that holds up to the last window, whose addition is
+    // complete.
+    let mut sum = Point::IDENTITY;
+    let last = table.tables().len().wrapping_sub(1);
+    for (i, entries) in table.tables().enumerate() {
+        let point = select(entries, &digits.digit(i));
+        sum = match i {
+            0 => Point::from(point),
+            _ if i == last => sum.add_affine_complete(k, &point),
+            _ => sum.add_affine_distinct(k, &point),
+        };
+    }
+    Point::conditional_select(&sum, &sum.neg(), digits.negated())
+}
+
+/// The point of a digit, read from all entries.
+#[inline(always)]
+fn select(entries: &[Entry], digit: &Digit) -> Affine {
+    let mut point = Affine::default();
+    for (j, entry) in (0u64..).zip(entries) {
+        let hit: Choice = j.ct_eq(&(digit.index as u64));
+        point.conditional_assign(&entry.point(), hit);
+    }
+    point.y = Fe::conditional_select(&point.y, &point.y.neg(), digit.negative);
+    point
+}
