@@ -1,5 +1,12 @@
 //! SM4 (GB/T 32907-2016) and its modes.
 
+mod constants;
+mod keys;
+mod portable;
+mod sbox;
+
+pub use keys::Sm4;
+
 use crate::cpu::Backend;
 
 mod ghash;
