@@ -13,7 +13,7 @@ use crate::sm2::windows::Windows;
 
 /// How much memory a prepared key may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TableSize {
+pub enum TableSize {
     /// 8 KiB: 52 additions and 30 doublings.
     Small,
     /// 44 KiB: 43 additions and 6 doublings.
