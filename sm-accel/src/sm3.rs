@@ -1,26 +1,51 @@
-//! SM3 (GB/T 32905-2016).
+//! SM3 (GB/T 32905-2016): one message, many messages in lanes, HMAC with kept midstates, key derivation and
+//! Merkle levels.
+//!
+//! Time depends on lengths alone. Midstates of keys, and copies of message bytes that outlive a call's
+//! registers, are wiped.
 
-use crate::cpu::Backend;
+use crate::cpu::{Backend, Kernels};
 
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 mod bmi2;
 mod compress;
 mod hasher;
 mod hmac;
+mod kdf;
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+mod lane_rounds;
+mod lanes;
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+mod lanes_avx2;
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+mod lanes_avx512;
+mod many;
+mod queue;
 mod rounds;
 mod stream;
 
 pub use hasher::{Sm3, Sm3Core, hash, hash_parts, hash_parts_with_backend, hash_with_backend};
 pub use hmac::{Hmac, HmacKey};
+pub use kdf::{
+    ExpandJob, hkdf_expand_many, hkdf_expand_many_with_backend, pbkdf2, pbkdf2_with_backend,
+};
+pub use many::{
+    HmacJob, hash_many, hash_many_with_backend, hash_parts_many, hash_parts_many_with_backend,
+    hmac_many, hmac_many_with_backend, merkle_leaves, merkle_leaves_with_backend, merkle_level,
+    merkle_level_with_backend,
+};
 
 pub(crate) fn kernel_name(backend: Backend) -> &'static str {
-    if backend == Backend::PORTABLE {
-        "portable"
-    } else {
-        "bmi2"
+    match backend.kernels() {
+        Kernels::Portable => "portable",
+        _ => "bmi2",
     }
 }
 
 pub(crate) fn lanes_kernel_name(backend: Backend) -> &'static str {
-    backend.name()
+    match backend.kernels() {
+        Kernels::Portable => "portable",
+        Kernels::Avx512Gfni(_) => "avx512x16",
+        _ => "avx2x8",
+    }
 }

@@ -51,6 +51,26 @@ pub(crate) fn finish(
     zeroize::optimization_barrier(block);
 }
 
+/// Writes the padding behind the first `filled` bytes (fewer than 64) of `buffer`, for a message of
+/// `message_bytes` bytes; where it ends, 64 or 128.
+#[inline]
+pub(crate) fn pad(buffer: &mut [u8; 2 * BLOCK], filled: usize, message_bytes: u64) -> usize {
+    let end = if filled >= BLOCK - 8 {
+        2 * BLOCK
+    } else {
+        BLOCK
+    };
+    let tail = buffer.get_mut(filled..end).unwrap_or_default();
+    tail.fill(0);
+    if let Some(first) = tail.first_mut() {
+        *first = 0x80;
+    }
+    if let Some(length) = tail.last_chunk_mut::<8>() {
+        *length = message_bytes.wrapping_mul(8).to_be_bytes();
+    }
+    end
+}
+
 /// The digest of a finished state.
 #[inline]
 pub(crate) fn digest_of(state: &State) -> [u8; DIGEST] {

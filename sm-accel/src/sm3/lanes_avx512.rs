@@ -1,0 +1,123 @@
+//! Sixteen messages in 512-bit registers: rotations and ternary logic are single instructions, and states and
+//! words stay in registers.
+#![allow(
+    unsafe_code,
+    reason = "vector loads and stores, and the call that the token proves"
+)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "constant indices into fixed arrays; offsets stay below the length that was checked"
+)]
+
+use core::arch::x86_64::{
+    __m128i, __m512i, _mm_loadu_si128, _mm_setr_epi8, _mm512_add_epi32, _mm512_broadcast_i32x4,
+    _mm512_castsi128_si512, _mm512_inserti32x4, _mm512_load_si512, _mm512_rol_epi32,
+    _mm512_set1_epi32, _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_store_si512,
+    _mm512_ternarylogic_epi32, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32,
+    _mm512_unpacklo_epi64, _mm512_xor_si512,
+};
+
+use crate::cpu::Avx512Gfni;
+use crate::sm3::lane_rounds::lane_rounds;
+use crate::sm3::lanes::{LaneKernel, LaneStates, common_blocks};
+use crate::sm3::rounds::{BLOCK, T};
+
+type Vector = __m512i;
+
+impl LaneKernel<16> for Avx512Gfni {
+    #[inline]
+    fn absorb(self, states: &mut LaneStates<16>, inputs: &[&[u8]; 16]) -> usize {
+        // SAFETY: the token proves AVX-512 F and BW.
+        unsafe { absorb(states, inputs) }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw")]
+fn absorb(states: &mut LaneStates<16>, inputs: &[&[u8]; 16]) -> usize {
+    let blocks = common_blocks(inputs);
+    let mut state = [_mm512_setzero_si512(); 8];
+    for (vector, words) in state.iter_mut().zip(&states.0) {
+        // SAFETY: sixteen words, aligned to 64 bytes: `LaneStates` is, and its rows are 64 long.
+        *vector = unsafe { _mm512_load_si512(words.as_ptr().cast()) };
+    }
+    let mut w = [_mm512_setzero_si512(); 16];
+    for block in 0..blocks {
+        // SAFETY: every input has `blocks` whole blocks.
+        unsafe { load(&mut w, inputs, block * BLOCK) };
+        lane_rounds!(&mut state, &mut w);
+    }
+    for (vector, words) in state.iter().zip(&mut states.0) {
+        // SAFETY: as at the load.
+        unsafe { _mm512_store_si512(words.as_mut_ptr().cast(), *vector) };
+    }
+    // The words may come from a key; they were in memory only if the compiler spilled them.
+    w = [_mm512_setzero_si512(); 16];
+    zeroize::optimization_barrier(&w);
+    blocks
+}
+
+/// Words 0 to 15 of the block at `offset` of every input: quarters of four messages side by side, bytes swapped,
+/// then 4x4 transposes within the quarters.
+///
+/// # Safety
+/// Every input has at least `offset + 64` bytes.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+unsafe fn load(w: &mut [Vector; 16], inputs: &[&[u8]; 16], offset: usize) {
+    let swap = _mm512_broadcast_i32x4(_mm_setr_epi8(
+        3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12,
+    ));
+    for quarter in 0..4 {
+        let row = |i: usize| {
+            let part = |lane: usize| -> __m128i {
+                // SAFETY: 16 bytes at `offset + 16 * quarter`, below `offset + 64`, which the input has.
+                unsafe { _mm_loadu_si128(inputs[lane].as_ptr().add(offset + 16 * quarter).cast()) }
+            };
+            let all = _mm512_castsi128_si512(part(i));
+            let all = _mm512_inserti32x4::<1>(all, part(i + 4));
+            let all = _mm512_inserti32x4::<2>(all, part(i + 8));
+            let all = _mm512_inserti32x4::<3>(all, part(i + 12));
+            _mm512_shuffle_epi8(all, swap)
+        };
+        let (r0, r1, r2, r3) = (row(0), row(1), row(2), row(3));
+        let (x0, x1) = (_mm512_unpacklo_epi32(r0, r1), _mm512_unpackhi_epi32(r0, r1));
+        let (y0, y1) = (_mm512_unpacklo_epi32(r2, r3), _mm512_unpackhi_epi32(r2, r3));
+        w[4 * quarter] = _mm512_unpacklo_epi64(x0, y0);
+        w[4 * quarter + 1] = _mm512_unpackhi_epi64(x0, y0);
+        w[4 * quarter + 2] = _mm512_unpacklo_epi64(x1, y1);
+        w[4 * quarter + 3] = _mm512_unpackhi_epi64(x1, y1);
+    }
+}
+
+macro_rules! operations {
+    ($($name:ident($($arg:ident),*) = $value:expr;)*) => {$(
+        #[target_feature(enable = "avx512f,avx512bw")]
+        #[inline]
+        fn $name($($arg: Vector),*) -> Vector {
+            $value
+        }
+    )*};
+}
+
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+fn splat(word: u32) -> Vector {
+    _mm512_set1_epi32(word.cast_signed())
+}
+
+operations! {
+    add(x, y) = _mm512_add_epi32(x, y);
+    xor(x, y) = _mm512_xor_si512(x, y);
+    // Truth tables: bit 4x + 2y + z of the constant is the result.
+    xor3(x, y, z) = _mm512_ternarylogic_epi32::<0x96>(x, y, z);
+    majority(x, y, z) = _mm512_ternarylogic_epi32::<0xE8>(x, y, z);
+    choose(x, y, z) = _mm512_ternarylogic_epi32::<0xCA>(x, y, z);
+    rotl7(x) = _mm512_rol_epi32::<7>(x);
+    rotl9(x) = _mm512_rol_epi32::<9>(x);
+    rotl12(x) = _mm512_rol_epi32::<12>(x);
+    rotl15(x) = _mm512_rol_epi32::<15>(x);
+    rotl19(x) = _mm512_rol_epi32::<19>(x);
+    p0(x) = xor3(x, _mm512_rol_epi32::<9>(x), _mm512_rol_epi32::<17>(x));
+    p1(x) = xor3(x, _mm512_rol_epi32::<15>(x), _mm512_rol_epi32::<23>(x));
+}
