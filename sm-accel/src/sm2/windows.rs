@@ -33,6 +33,7 @@ pub(crate) struct Windows {
 }
 
 impl Windows {
+    #[inline(never)]
     pub(crate) fn new<K: FieldKernel>(k: K, point: &Affine, width: usize, spacing: usize) -> Self {
         let tables = windows(width).div_ceil(spacing);
         let mut points = Vec::with_capacity(tables << (width - 1));

@@ -1,0 +1,200 @@
+//! Field multiplication with `mulx`, `adcx` and `adox`: two carry chains at once.
+//!
+//! Straight-line code: no branch, and no address that depends on a value.
+#![allow(
+    unsafe_code,
+    reason = "LLVM does not make two carry chains, so this is inline assembly"
+)]
+
+use core::arch::asm;
+
+use crate::cpu::Adx;
+use crate::sm2::limbs::Limbs;
+
+/// The eight limbs in `t0` to `t7` to `t0` to `t3`: divided by 2^256 modulo p, below p.
+///
+/// Four times the lowest limb u is made to vanish by adding u p (p is -1 modulo 2^64), where
+/// u p + u = u (2^256 - 2^224 - 2^96 + 2^64): shifts alone. Then the upper half is added, and p taken off once.
+macro_rules! reduce {
+    () => {
+        concat!(
+            reduce!(@limb "t0", "t1", "t2", "t3"),
+            reduce!(@limb "t1", "t2", "t3", "t0"),
+            reduce!(@limb "t2", "t3", "t0", "t1"),
+            reduce!(@limb "t3", "t0", "t1", "t2"),
+            "add {t4}, {t0}\n",
+            "adc {t5}, {t1}\n",
+            "adc {t6}, {t2}\n",
+            "adc {t7}, {t3}\n",
+            "mov edx, 0\n",
+            "adc edx, 0\n",
+            "mov {lo}, 0xffffffff00000000\n",
+            "mov {hi}, 0xfffffffeffffffff\n",
+            "mov {t0}, {t4}\n",
+            "sub {t0}, -1\n",
+            "mov {t1}, {t5}\n",
+            "sbb {t1}, {lo}\n",
+            "mov {t2}, {t6}\n",
+            "sbb {t2}, -1\n",
+            "mov {t3}, {t7}\n",
+            "sbb {t3}, {hi}\n",
+            "sbb edx, 0\n",
+            "cmovc {t0}, {t4}\n",
+            "cmovc {t1}, {t5}\n",
+            "cmovc {t2}, {t6}\n",
+            "cmovc {t3}, {t7}\n",
+        )
+    };
+    (@limb $u:literal, $a:literal, $b:literal, $c:literal) => {
+        concat!(
+            "mov {lo}, {", $u, "}\n",
+            "mov {hi}, {", $u, "}\n",
+            "shl {lo}, 32\n",
+            "shr {hi}, 32\n",
+            "add {", $a, "}, {", $u, "}\n",
+            "adc {", $b, "}, 0\n",
+            "adc {", $c, "}, 0\n",
+            "adc {", $u, "}, 0\n",
+            "sub {", $a, "}, {lo}\n",
+            "sbb {", $b, "}, {hi}\n",
+            "sbb {", $c, "}, {lo}\n",
+            "sbb {", $u, "}, {hi}\n",
+        )
+    };
+}
+
+/// One row of the product: limb `$i` of a times b, added from `t$i` up; `$top` receives the last high limb.
+macro_rules! row {
+    ($offset:literal, $t0:literal, $t1:literal, $t2:literal, $t3:literal, $top:literal) => {
+        concat!(
+            "mov rdx, [{a} + ", $offset, "]\n",
+            "xor {hi:e}, {hi:e}\n", // both carries off
+            "mulx {hi}, {lo}, [{b}]\n",
+            "adcx {", $t0, "}, {lo}\n",
+            "adox {", $t1, "}, {hi}\n",
+            "mulx {hi}, {lo}, [{b} + 8]\n",
+            "adcx {", $t1, "}, {lo}\n",
+            "adox {", $t2, "}, {hi}\n",
+            "mulx {hi}, {lo}, [{b} + 16]\n",
+            "adcx {", $t2, "}, {lo}\n",
+            "adox {", $t3, "}, {hi}\n",
+            "mulx {", $top, "}, {lo}, [{b} + 24]\n",
+            "mov {hi:e}, 0\n",
+            "adcx {", $t3, "}, {lo}\n",
+            "adox {", $top, "}, {hi}\n",
+            "adcx {", $top, "}, {hi}\n",
+        )
+    };
+}
+
+/// `a * b / 2^256` modulo p, below p, for both below p.
+#[inline(always)]
+pub(crate) fn mul(_: Adx, a: &Limbs, b: &Limbs) -> Limbs {
+    let (t0, t1, t2, t3): (u64, u64, u64, u64);
+    // SAFETY: `Adx` proves that the CPU has BMI2 and ADX. Only the 32 bytes behind each of the two references are
+    // read, nothing is written, the stack is not touched, and every register changed is an output.
+    unsafe {
+        asm!(
+            "mov rdx, [{a}]",
+            "mulx {t1}, {t0}, [{b}]",
+            "mulx {t2}, {lo}, [{b} + 8]",
+            "add {t1}, {lo}",
+            "mulx {t3}, {lo}, [{b} + 16]",
+            "adc {t2}, {lo}",
+            "mulx {t4}, {lo}, [{b} + 24]",
+            "adc {t3}, {lo}",
+            "adc {t4}, 0",
+            row!("8", "t1", "t2", "t3", "t4", "t5"),
+            row!("16", "t2", "t3", "t4", "t5", "t6"),
+            row!("24", "t3", "t4", "t5", "t6", "t7"),
+            reduce!(),
+            a = in(reg) a.as_ptr(),
+            b = in(reg) b.as_ptr(),
+            t0 = out(reg) t0,
+            t1 = out(reg) t1,
+            t2 = out(reg) t2,
+            t3 = out(reg) t3,
+            t4 = out(reg) _,
+            t5 = out(reg) _,
+            t6 = out(reg) _,
+            t7 = out(reg) _,
+            lo = out(reg) _,
+            hi = out(reg) _,
+            out("rdx") _,
+            options(pure, readonly, nostack),
+        );
+    }
+    [t0, t1, t2, t3]
+}
+
+/// `a^2 / 2^256` modulo p, below p, for `a` below p.
+#[inline(always)]
+pub(crate) fn square(_: Adx, a: &Limbs) -> Limbs {
+    let (t0, t1, t2, t3): (u64, u64, u64, u64);
+    // SAFETY: as for `mul`.
+    unsafe {
+        asm!(
+            // Products of different limbs.
+            "mov rdx, [{a}]",
+            "mulx {t2}, {t1}, [{a} + 8]",
+            "mulx {t3}, {lo}, [{a} + 16]",
+            "add {t2}, {lo}",
+            "mulx {t4}, {lo}, [{a} + 24]",
+            "adc {t3}, {lo}",
+            "adc {t4}, 0",
+            "mov rdx, [{a} + 8]",
+            "xor {hi:e}, {hi:e}",
+            "mulx {hi}, {lo}, [{a} + 16]",
+            "adcx {t3}, {lo}",
+            "adox {t4}, {hi}",
+            "mulx {t5}, {lo}, [{a} + 24]",
+            "mov {hi:e}, 0",
+            "adcx {t4}, {lo}",
+            "adox {t5}, {hi}",
+            "adcx {t5}, {hi}",
+            "mov rdx, [{a} + 16]",
+            "mulx {t6}, {lo}, [{a} + 24]",
+            "add {t5}, {lo}",
+            "adc {t6}, 0",
+            // Doubled in one chain, the squares added in the other.
+            "mov rdx, [{a}]",
+            "xor {t7:e}, {t7:e}",
+            "mulx {hi}, {t0}, rdx",
+            "adcx {t1}, {t1}",
+            "adox {t1}, {hi}",
+            "mov rdx, [{a} + 8]",
+            "mulx {hi}, {lo}, rdx",
+            "adcx {t2}, {t2}",
+            "adox {t2}, {lo}",
+            "adcx {t3}, {t3}",
+            "adox {t3}, {hi}",
+            "mov rdx, [{a} + 16]",
+            "mulx {hi}, {lo}, rdx",
+            "adcx {t4}, {t4}",
+            "adox {t4}, {lo}",
+            "adcx {t5}, {t5}",
+            "adox {t5}, {hi}",
+            "mov rdx, [{a} + 24]",
+            "mulx {hi}, {lo}, rdx",
+            "adcx {t6}, {t6}",
+            "adox {t6}, {lo}",
+            "adcx {t7}, {t7}",
+            "adox {t7}, {hi}",
+            reduce!(),
+            a = in(reg) a.as_ptr(),
+            t0 = out(reg) t0,
+            t1 = out(reg) t1,
+            t2 = out(reg) t2,
+            t3 = out(reg) t3,
+            t4 = out(reg) _,
+            t5 = out(reg) _,
+            t6 = out(reg) _,
+            t7 = out(reg) _,
+            lo = out(reg) _,
+            hi = out(reg) _,
+            out("rdx") _,
+            options(pure, readonly, nostack),
+        );
+    }
+    [t0, t1, t2, t3]
+}
