@@ -24,6 +24,7 @@ mod recode;
 mod rustcrypto;
 mod scalar;
 mod secret_key;
+mod select;
 mod sign;
 mod signature;
 mod signature_traits;
@@ -48,5 +49,5 @@ pub use user_id::{DEFAULT_USER_ID, MAX_USER_ID_LEN};
 pub use verify::{PreparedKey, VerifyingKey};
 
 pub(crate) fn kernel_name(backend: Backend) -> &'static str {
-    backend.name()
+    field::kernel_name(backend)
 }

@@ -6,27 +6,29 @@
 
 use std::sync::OnceLock;
 
-use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use subtle::ConditionallySelectable;
 
 use crate::cpu::Backend;
 use crate::sm2::field::{Fe, FieldKernel, Portable};
 use crate::sm2::point::{Affine, Point};
-use crate::sm2::recode::{Digit, OddDigits};
+use crate::sm2::recode::OddDigits;
 use crate::sm2::scalar::Scalar;
-use crate::sm2::windows::{Entry, Windows};
+use crate::sm2::select::{PortableSelect, Selector, avx2};
+use crate::sm2::windows::Windows;
 
 const WIDTH: usize = 7;
 
 /// `[scalar] G`, in constant time.
 pub(crate) fn mul_base(backend: Backend, scalar: &Scalar) -> Point {
-    match backend.adx() {
-        Some(adx) => mul_base_in(adx, scalar),
-        None => mul_base_in(Portable, scalar),
+    match (backend.adx(), avx2(backend)) {
+        (Some(adx), Some(avx2)) => mul_base_in(adx, avx2, scalar),
+        (_, Some(avx2)) => mul_base_in(Portable, avx2, scalar),
+        _ => mul_base_in(Portable, PortableSelect, scalar),
     }
 }
 
 #[inline(always)]
-fn mul_base_in<K: FieldKernel>(k: K, scalar: &Scalar) -> Point {
+fn mul_base_in<K: FieldKernel, S: Selector>(k: K, selector: S, scalar: &Scalar) -> Point {
     static TABLE: OnceLock<Windows> = OnceLock::new();
     let table = TABLE.get_or_init(|| Windows::new(k, &Affine::GENERATOR, WIDTH, 1));
     let digits = OddDigits::new(scalar, WIDTH);
@@ -37,7 +39,9 @@ fn mul_base_in<K: FieldKernel>(k: K, scalar: &Scalar) -> Point {
     let mut sum = Point::IDENTITY;
     let last = table.tables().len().wrapping_sub(1);
     for (i, entries) in table.tables().enumerate() {
-        let point = select(entries, &digits.digit(i));
+        let digit = digits.digit(i);
+        let mut point = selector.select(entries, digit.index as u64).point();
+        point.y = Fe::conditional_select(&point.y, &point.y.neg(), digit.negative);
         sum = match i {
             0 => Point::from(point),
             _ if i == last => sum.add_affine_complete(k, &point),
@@ -45,16 +49,4 @@ fn mul_base_in<K: FieldKernel>(k: K, scalar: &Scalar) -> Point {
         };
     }
     Point::conditional_select(&sum, &sum.neg(), digits.negated())
-}
-
-/// The point of a digit, read from all entries.
-#[inline(always)]
-fn select(entries: &[Entry], digit: &Digit) -> Affine {
-    let mut point = Affine::default();
-    for (j, entry) in (0u64..).zip(entries) {
-        let hit: Choice = j.ct_eq(&(digit.index as u64));
-        point.conditional_assign(&entry.point(), hit);
-    }
-    point.y = Fe::conditional_select(&point.y, &point.y.neg(), digit.negative);
-    point
 }

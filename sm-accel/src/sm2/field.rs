@@ -11,10 +11,18 @@ mod portable;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::DefaultIsZeroes;
 
-use crate::cpu::Adx;
+use crate::cpu::{Adx, Backend};
 use crate::sm2::limbs::{self, Limbs};
 
 use modulus::{P, R, R2};
+
+/// The name of the kernel that a backend multiplies with.
+pub(crate) fn kernel_name(backend: Backend) -> &'static str {
+    match backend.adx() {
+        Some(_) => "mulx-adx",
+        None => "portable",
+    }
+}
 
 /// How field elements are multiplied.
 pub(crate) trait FieldKernel: Copy {

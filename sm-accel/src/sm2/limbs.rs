@@ -59,13 +59,24 @@ pub(crate) const fn and(a: &Limbs, mask: u64) -> Limbs {
     [a[0] & mask, a[1] & mask, a[2] & mask, a[3] & mask]
 }
 
+/// `b` where `mask` is all ones, `a` where it is 0.
+#[inline(always)]
+const fn blend(a: &Limbs, b: &Limbs, mask: u64) -> Limbs {
+    [
+        a[0] ^ ((a[0] ^ b[0]) & mask),
+        a[1] ^ ((a[1] ^ b[1]) & mask),
+        a[2] ^ ((a[2] ^ b[2]) & mask),
+        a[3] ^ ((a[3] ^ b[3]) & mask),
+    ]
+}
+
 /// `a + carry * 2^256`, which is below `2 * modulus`, less the modulus if it is not below that.
 #[inline(always)]
 pub(crate) const fn reduce_once(a: &Limbs, carry: u64, modulus: &Limbs) -> Limbs {
     let (difference, borrow) = sub(a, modulus);
     // `carry` 1 always borrows. Borrow without carry: `a` is below the modulus, take it back.
     let (_, keep) = sbb(carry, 0, borrow);
-    add(&difference, &and(modulus, keep.wrapping_neg())).0
+    blend(&difference, a, keep.wrapping_neg())
 }
 
 /// `a + b` modulo `modulus`, both below it.
