@@ -4,13 +4,18 @@ use proptest::prelude::*;
 use sm2::elliptic_curve::PrimeField;
 use sm2::elliptic_curve::group::Group;
 use sm2::elliptic_curve::sec1::ToSec1Point;
+use subtle::ConditionallySelectable;
 
 use crate::cpu::Backend;
 use crate::sm2::comb::mul_base;
+use crate::sm2::field::{Fe, FieldKernel, Portable};
+use crate::sm2::limbs;
 use crate::sm2::mul::{mul, mul_double_vartime};
 use crate::sm2::point::{Affine, Point, x_matches};
 use crate::sm2::prepared::{self, Prepared, TableSize};
-use crate::sm2::scalar::Scalar;
+use crate::sm2::scalar::{N, Scalar};
+use crate::sm2::select::{PortableSelect, Selector, avx2};
+use crate::sm2::windows::Entry;
 
 fn peer_scalar(scalar: &Scalar) -> sm2::Scalar {
     sm2::Scalar::from_repr(scalar.to_bytes().into()).unwrap()
@@ -127,6 +132,245 @@ proptest! {
             prop_assert_eq!(bytes(mul_double_vartime(backend, &s, &t, &public)), want);
             let decoded = Affine::from_sec1(&public.to_sec1_compressed()).unwrap();
             prop_assert_eq!(decoded.to_sec1(), public.to_sec1());
+        }
+    }
+}
+
+/// p, big-endian.
+const P_BYTES: [u8; 32] = {
+    let mut p = [0xff; 32];
+    (p[3], p[20], p[21], p[22], p[23]) = (0xfe, 0, 0, 0, 0);
+    p
+};
+
+/// p less a little, all-ones limbs and limbs that carry in the reduction.
+fn edge_numbers() -> Vec<[u8; 32]> {
+    let words = [
+        0,
+        1,
+        2,
+        1 << 32,
+        (1 << 32) - 1,
+        u64::MAX << 32,
+        u64::MAX,
+        u64::MAX - 1,
+    ];
+    let mut numbers = vec![[0xff; 32], P_BYTES];
+    for a in words {
+        for b in words {
+            numbers.push(limbs::to_be_bytes(&[a, b, a, b & 0xffff_fffe_ffff_ffff]));
+            numbers.push(limbs::to_be_bytes(&[a, a, b, b & 0xffff_fffe_ffff_ffff]));
+        }
+        let mut near = limbs::from_be_bytes(&P_BYTES);
+        near = limbs::sub(&near, &[a, 0, 0, 0]).0;
+        numbers.push(limbs::to_be_bytes(&near));
+        numbers.push(limbs::to_be_bytes(&limbs::sub(&N, &[a, 0, 0, 0]).0));
+    }
+    numbers
+}
+
+/// `a * b` modulo p, bit by bit. (The peer keeps its field to itself.)
+fn product_by_bits(a: &limbs::Limbs, b: &limbs::Limbs) -> limbs::Limbs {
+    let p = limbs::from_be_bytes(&P_BYTES);
+    let mut product = [0; 4];
+    for i in (0..256).rev() {
+        product = limbs::add_mod(&product, &product, &p);
+        if (b[i / 64] >> (i % 64)) & 1 == 1 {
+            product = limbs::add_mod(&product, a, &p);
+        }
+    }
+    product
+}
+
+fn field_calculates_as_bits_do<K: FieldKernel>(k: K, a: &[u8; 32], b: &[u8; 32]) {
+    let (la, lb) = (limbs::from_be_bytes(a), limbs::from_be_bytes(b));
+    let p = limbs::from_be_bytes(&P_BYTES);
+    let (ea, eb) = (Fe::from_bytes(a), Fe::from_bytes(b));
+    assert_eq!(ea.is_some(), *a < P_BYTES);
+    assert_eq!(eb.is_some(), *b < P_BYTES);
+    let (Some(a), Some(b)) = (ea, eb) else {
+        return;
+    };
+    assert_eq!(a.to_canonical(), la);
+    assert_eq!(k.mul(&a, &b).to_canonical(), product_by_bits(&la, &lb));
+    assert_eq!(k.square(&a).to_canonical(), product_by_bits(&la, &la));
+    // Sums as numbers of 256 bits and a carry.
+    let sum = a.add(&b).to_canonical();
+    let (wide, carry) = limbs::add(&la, &lb);
+    assert!(sum == wide && carry == 0 || limbs::add(&sum, &p) == (wide, carry));
+    assert_eq!(a.sub(&b).add(&b), a);
+    assert_eq!(a.neg().add(&a), Fe::ZERO);
+    // The raw limbs too: Montgomery forms near p are what the carries depend on.
+    let number = a.to_canonical();
+    let raw = Fe::from_montgomery(number);
+    assert_eq!(k.mul(&raw, &b), Portable.mul(&raw, &b));
+    assert_eq!(k.square(&raw), k.mul(&raw, &raw));
+}
+
+#[test]
+fn fields_calculate_as_bits_do_at_the_edges() {
+    let numbers = edge_numbers();
+    for backend in Backend::available() {
+        println!("backend: {backend}");
+        for a in &numbers {
+            for b in &numbers {
+                match backend.adx() {
+                    Some(adx) => field_calculates_as_bits_do(adx, a, b),
+                    None => field_calculates_as_bits_do(Portable, a, b),
+                }
+            }
+            if let Some(a) = Fe::from_bytes(a) {
+                let unit = Fe::conditional_select(&Fe::ONE, &Fe::ZERO, a.is_zero());
+                assert_eq!(a.invert().mul(&a), unit);
+                let square = a.square();
+                let root = square.sqrt().unwrap();
+                assert!(root == a || root == a.neg());
+                // -1 is no square, as p is 3 modulo 4.
+                assert_eq!(square.neg().sqrt().is_none(), !bool::from(a.is_zero()));
+            }
+        }
+    }
+}
+
+#[test]
+fn numbers_from_n_up_are_no_scalars() {
+    for number in edge_numbers() {
+        let below = limbs::sub(&limbs::from_be_bytes(&number), &N).1 == 1;
+        assert_eq!(Scalar::from_bytes(&number).is_some(), below);
+        let reduced = Scalar::reduce(&number);
+        let (sum, _) = limbs::add(reduced.limbs(), &N);
+        let same = *reduced.limbs() == limbs::from_be_bytes(&number);
+        assert!(same == below && (same || limbs::to_be_bytes(&sum) == number));
+    }
+}
+
+#[test]
+fn inverting_many_is_inverting_each() {
+    let mut many = edge_scalars();
+    let want: Vec<_> = many
+        .iter()
+        .map(|scalar| scalar.invert().to_bytes())
+        .collect();
+    Scalar::invert_many(&mut many);
+    let got: Vec<_> = many.iter().map(|scalar| scalar.to_bytes()).collect();
+    assert_eq!(got, want);
+    Scalar::invert_many(&mut []);
+}
+
+#[test]
+fn any_two_points_can_be_added() {
+    let g = Point::from(Affine::GENERATOR);
+    let double = g.double();
+    let more = [
+        Point::IDENTITY,
+        g,
+        g.neg(),
+        double,
+        double.neg(),
+        double.add(&g),
+    ];
+    let multiples = [0i64, 1, -1, 2, -2, 3];
+    let of = |n: i64| {
+        let magnitude = Scalar::reduce(&limbs::to_be_bytes(&[n.unsigned_abs(), 0, 0, 0]));
+        let scalar = if n < 0 { magnitude.neg() } else { magnitude };
+        peer_bytes(sm2::ProjectivePoint::GENERATOR * peer_scalar(&scalar))
+    };
+    for (a, m) in more.iter().zip(multiples) {
+        for (b, n) in more.iter().zip(multiples) {
+            assert_eq!(bytes(a.add(b)), of(m + n));
+            assert_eq!(bytes(a.add_vartime(Portable, b)), of(m + n));
+            if let Some(affine) = b.to_affine() {
+                assert_eq!(bytes(a.add_affine_complete(Portable, &affine)), of(m + n));
+                assert_eq!(bytes(a.add_affine_vartime(Portable, &affine)), of(m + n));
+            }
+        }
+    }
+    let affine = Point::to_affine_many(&more);
+    assert!(Point::to_affine_many(&[]).is_empty());
+    for (point, affine) in more.iter().zip(affine) {
+        assert_eq!(
+            bytes(*point),
+            affine.map_or(Vec::new(), |a| a.to_sec1().to_vec())
+        );
+    }
+}
+
+#[test]
+fn x_from_n_up_matches_its_scalar() {
+    // The first points whose x is n or more: no random test meets one.
+    let mut x = N;
+    let mut found = 0;
+    while found < 8 {
+        let mut sec1 = [0x02; 33];
+        sec1[1..].copy_from_slice(&limbs::to_be_bytes(&x));
+        if let Some(affine) = Affine::from_sec1(&sec1) {
+            found += 1;
+            let v = Scalar::reduce(&limbs::to_be_bytes(&x));
+            // Z = 1, and another Z: 2P - P.
+            let point = Point::from(affine);
+            let again = point.double().add(&point.neg());
+            assert!(again.to_affine().unwrap().to_sec1() == affine.to_sec1());
+            for point in [point, again] {
+                assert!(x_matches(&point, &v));
+                assert!(!x_matches(&point, &v.add(&Scalar::ONE)));
+                assert!(!x_matches(&point, &v.neg()));
+            }
+        }
+        x = limbs::add(&x, &[1, 0, 0, 0]).0;
+    }
+    assert!(!x_matches(&Point::IDENTITY, &Scalar::ZERO));
+    assert!(!x_matches(&Point::IDENTITY, &Scalar::ONE));
+}
+
+#[test]
+fn what_is_no_point_is_refused() {
+    let good = Affine::GENERATOR.to_sec1();
+    assert!(Affine::from_sec1(&good).is_some());
+    assert!(Affine::from_sec1(&[]).is_none());
+    assert!(Affine::from_sec1(&[0]).is_none());
+    assert!(Affine::from_sec1(&good[..64]).is_none());
+    assert!(Affine::from_sec1(&[&good[..], &[0]].concat()).is_none());
+    for tag in [0x00, 0x02, 0x03, 0x05, 0x06, 0x07] {
+        let mut bad = good;
+        bad[0] = tag;
+        assert!(Affine::from_sec1(&bad).is_none());
+    }
+    for at in 1..65 {
+        let mut bad = good;
+        bad[at] ^= 1;
+        assert!(Affine::from_sec1(&bad).is_none());
+    }
+    // x = 0 + p: on the curve, but not written in its one way.
+    let mut over = [0x02; 33];
+    over[1..].copy_from_slice(&P_BYTES);
+    assert!(Affine::from_sec1(&over).is_none());
+}
+
+#[test]
+fn every_selector_finds_every_entry() {
+    let table: Vec<_> = (0..64u64)
+        .map(|i| Entry {
+            x: [i, !i, i << 40, 7],
+            y: [i + 1, u64::MAX, !i << 9, i],
+        })
+        .collect();
+    for backend in Backend::available() {
+        for (index, want) in (0..).zip(&table) {
+            let mut found = vec![PortableSelect.select(&table, index)];
+            found.extend(avx2(backend).map(|token| token.select(&table, index)));
+            for entry in found {
+                assert_eq!((entry.x, entry.y), (want.x, want.y));
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn fields_calculate_as_bits_do(a in any::<[u8; 32]>(), b in any::<[u8; 32]>()) {
+        field_calculates_as_bits_do(Portable, &a, &b);
+        for adx in Backend::available().filter_map(Backend::adx) {
+            field_calculates_as_bits_do(adx, &a, &b);
         }
     }
 }
