@@ -192,11 +192,13 @@ impl Point {
     }
 
     /// `self + other` for any two points, in constant time, with the portable kernel.
+    #[cfg_attr(not(test), allow(dead_code, reason = "protocols name the kernel; the tests do not"))]
     pub(crate) fn add(&self, other: &Self) -> Self {
         self.add_complete(Portable, other)
     }
 
     /// `2 self` for any point, in constant time, with the portable kernel.
+    #[cfg_attr(not(test), allow(dead_code, reason = "protocols name the kernel; the tests do not"))]
     pub(crate) fn double(&self) -> Self {
         self.double_with(Portable)
     }

@@ -68,6 +68,7 @@ impl Scalar {
         Self(limbs::sub_mod(&self.0, &other.0, &N))
     }
 
+    #[cfg_attr(not(test), allow(dead_code, reason = "for the tests"))]
     pub(crate) const fn neg(&self) -> Self {
         Self::ZERO.sub(self)
     }
@@ -76,6 +77,7 @@ impl Scalar {
         Self(montgomery_mul(&montgomery_mul(&self.0, &other.0), &R2))
     }
 
+    #[cfg_attr(not(test), allow(dead_code, reason = "for the tests"))]
     pub(crate) const fn square(&self) -> Self {
         self.mul(self)
     }
@@ -97,6 +99,7 @@ impl Scalar {
     }
 
     /// Every scalar to its inverse, zero to zero, with one inversion for all. Constant time in the values.
+    #[cfg_attr(not(test), allow(dead_code, reason = "for many keys at once"))]
     pub(crate) fn invert_many(scalars: &mut [Self]) {
         // Montgomery's trick, with one in the place of zeros.
         let mut before = Vec::with_capacity(scalars.len());
