@@ -1,18 +1,44 @@
 //! SM4 (GB/T 32907-2016) and its modes.
 
+mod affine;
+mod cbc;
 mod constants;
+mod ctr;
 mod keys;
+mod lanes;
 mod portable;
 mod sbox;
+mod traits;
 
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+mod aesni;
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+mod byte_sliced;
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+mod gfni_avx2;
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+mod gfni_avx512;
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+mod vaes;
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+mod vectors;
+
+pub use cbc::{CbcJob, cbc_decrypt_many, cbc_encrypt_many};
+pub use ctr::{CtrJob, ctr_many};
 pub use keys::Sm4;
 
-use crate::cpu::Backend;
+use crate::cpu::{Backend, Kernels};
 
 mod ghash;
 
 pub(crate) use ghash::kernel_name as ghash_kernel_name;
 
 pub(crate) fn kernel_name(backend: Backend) -> &'static str {
-    backend.name()
+    match backend.kernels() {
+        Kernels::Portable => "bit-sliced, 16 blocks",
+        Kernels::Avx2Aesni(_) => "byte-sliced AVX2 and AES-NI, 32 blocks",
+        Kernels::Avx2Vaes(_) => "byte-sliced AVX2 and VAES, 32 blocks",
+        Kernels::Avx2Gfni(_) => "byte-sliced AVX2 and GFNI, 32 blocks",
+        Kernels::Avx512Gfni(_) => "byte-sliced AVX-512 and GFNI, 64 blocks",
+    }
 }

@@ -4,8 +4,10 @@ use core::fmt;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::portable;
-use crate::cpu::Backend;
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+use super::{aesni, gfni_avx2, gfni_avx512, vaes};
+use super::{affine, portable};
+use crate::cpu::{Backend, Kernels};
 
 /// An SM4 key with its round keys, ready for use; constant time in every backend, wiped on drop.
 ///
@@ -32,10 +34,47 @@ impl Sm4 {
         let mut round_keys = [[0; 32]];
         portable::schedule(core::slice::from_ref(key), &mut round_keys);
         let [round_keys] = round_keys;
-        Self {
+        Self::from_standard(backend, round_keys)
+    }
+
+    /// Schedules many keys for the active backend, sixteen at a time.
+    pub fn many(keys: &[[u8; 16]]) -> Vec<Self> {
+        Self::many_with_backend(Backend::active(), keys)
+    }
+
+    /// Schedules many keys for `backend`, sixteen at a time.
+    pub fn many_with_backend(backend: Backend, keys: &[[u8; 16]]) -> Vec<Self> {
+        let mut out = Vec::with_capacity(keys.len());
+        let mut round_keys = [[0; 32]; portable::LANES];
+        for group in keys.chunks(portable::LANES) {
+            portable::schedule(group, &mut round_keys);
+            out.extend(
+                round_keys
+                    .iter()
+                    .take(group.len())
+                    .map(|keys| Self::from_standard(backend, *keys)),
+            );
+        }
+        round_keys.zeroize();
+        out
+    }
+
+    fn from_standard(backend: Backend, mut round_keys: [u32; 32]) -> Self {
+        let transformed = match backend.kernels() {
+            Kernels::Portable => None,
+            Kernels::Avx2Aesni(_) | Kernels::Avx2Vaes(_) => Some(affine::ROUND_AES),
+            Kernels::Avx2Gfni(_) | Kernels::Avx512Gfni(_) => Some(affine::ROUND_INV),
+        };
+        match transformed {
+            None => portable::fold_constants(&mut round_keys),
+            Some(constant) => affine::transform_round_keys(&mut round_keys, constant),
+        }
+        let scheduled = Self {
             backend,
             round_keys,
-        }
+        };
+        round_keys.zeroize();
+        scheduled
     }
 
     /// The backend that this key was scheduled for.
@@ -43,46 +82,57 @@ impl Sm4 {
         self.backend
     }
 
+    /// In the form that the backend's kernels take.
+    pub(super) fn round_keys(&self) -> &[u32; 32] {
+        &self.round_keys
+    }
+
     /// Encrypts one block in place.
     pub(crate) fn encrypt_block(&self, block: &mut [u8; 16]) {
-        portable::encrypt(&self.round_keys, core::slice::from_mut(block));
+        self.encrypt_blocks(core::slice::from_mut(block));
     }
 
     /// Encrypts blocks in place, each by itself.
     pub(crate) fn encrypt_blocks(&self, blocks: &mut [[u8; 16]]) {
-        portable::encrypt(&self.round_keys, blocks);
+        match self.backend.kernels() {
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx2Aesni(token) => aesni::encrypt(token, &self.round_keys, blocks),
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx2Vaes(token) => vaes::encrypt(token, &self.round_keys, blocks),
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx2Gfni(token) => gfni_avx2::encrypt(token, &self.round_keys, blocks),
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx512Gfni(token) => {
+                // Few blocks: the narrower kernel wastes fewer lanes. Both take the same round keys.
+                if blocks.len() <= gfni_avx2::WIDTH {
+                    gfni_avx2::encrypt(token.into(), &self.round_keys, blocks);
+                } else {
+                    gfni_avx512::encrypt(token, &self.round_keys, blocks);
+                }
+            }
+            _ => portable::encrypt(&self.round_keys, blocks),
+        }
     }
 
     /// Decrypts blocks in place, each by itself.
     pub(crate) fn decrypt_blocks(&self, blocks: &mut [[u8; 16]]) {
-        portable::decrypt(&self.round_keys, blocks);
-    }
-
-    /// Adds the key stream of consecutive counter blocks to `buf`. The last four bytes of `counter` are a
-    /// big-endian 32-bit number that wraps without carry; it is left at the next unused block, and a partial last
-    /// block uses up its counter.
-    pub(crate) fn ctr32_xor(&self, counter: &mut [u8; 16], buf: &mut [u8]) {
-        let [nonce @ .., a, b, c, d] = *counter;
-        let mut next = u32::from_be_bytes([a, b, c, d]);
-        let mut stream = [[0u8; 16]; portable::LANES];
-        for chunk in buf.chunks_mut(16 * portable::LANES) {
-            let count = chunk.len().div_ceil(16);
-            for block in stream.iter_mut().take(count) {
-                let (head, tail) = block.split_at_mut(12);
-                head.copy_from_slice(&nonce);
-                tail.copy_from_slice(&next.to_be_bytes());
-                next = next.wrapping_add(1);
+        match self.backend.kernels() {
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx2Aesni(token) => aesni::decrypt(token, &self.round_keys, blocks),
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx2Vaes(token) => vaes::decrypt(token, &self.round_keys, blocks),
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx2Gfni(token) => gfni_avx2::decrypt(token, &self.round_keys, blocks),
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx512Gfni(token) => {
+                if blocks.len() <= gfni_avx2::WIDTH {
+                    gfni_avx2::decrypt(token.into(), &self.round_keys, blocks);
+                } else {
+                    gfni_avx512::decrypt(token, &self.round_keys, blocks);
+                }
             }
-            if let Some(used) = stream.get_mut(..count) {
-                self.encrypt_blocks(used);
-            }
-            for (byte, key) in chunk.iter_mut().zip(stream.as_flattened()) {
-                *byte ^= key;
-            }
+            _ => portable::decrypt(&self.round_keys, blocks),
         }
-        stream.zeroize();
-        let [.., a, b, c, d] = counter;
-        [*a, *b, *c, *d] = next.to_be_bytes();
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) const LANES: usize = 16;
 const ROUND_CONSTANT: u32 = u32::from_ne_bytes([SBOX_OUT.rotate_left(2); 4]);
 const INPUT_CONSTANT: u32 = u32::from_ne_bytes([SBOX_IN; 4]);
 
-/// Folds the constants that [`sbox`] leaves out into the round keys of the standard, or takes them out again.
+/// Folds the constants that [`sbox`] leaves out into the round keys of the standard.
 pub(super) fn fold_constants(round_keys: &mut [u32; 32]) {
     for (i, key) in round_keys.iter_mut().enumerate() {
         *key ^= INPUT_CONSTANT;
@@ -171,7 +171,7 @@ pub(super) fn encrypt_each(keys: &[&[u32; 32]], blocks: &mut [[u8; 16]]) {
     rounds(blocks, |i| slice(|l| keys.get(l).map_or(0, |key| key[i])));
 }
 
-/// The key schedule of up to [`LANES`] keys: round keys of the standard with the constants folded in.
+/// The key schedule (7.3) of up to [`LANES`] keys: round keys as the standard has them.
 pub(super) fn schedule(keys: &[[u8; 16]], out: &mut [[u32; 32]]) {
     let blank = [0; 16];
     let mut k: [Planes; 4] =
@@ -193,7 +193,4 @@ pub(super) fn schedule(keys: &[[u8; 16]], out: &mut [[u32; 32]]) {
         });
     }
     k.zeroize();
-    for out in out {
-        fold_constants(out);
-    }
 }

@@ -1,0 +1,169 @@
+//! Counter mode (GB/T 17964-2021, clause 9).
+
+use zeroize::Zeroize;
+
+use super::keys::Sm4;
+use super::lanes::{Lanes, MOST};
+use crate::cpu::Backend;
+use crate::error::Error;
+
+/// The longest text under one nonce with a 32-bit counter: 2^32 blocks.
+const LONGEST: u64 = 1 << 36;
+
+impl Sm4 {
+    /// Encrypts or decrypts `text` in place with the key stream from `counter` on, a 128-bit big-endian number that
+    /// wraps. `counter` is left at the next unused block; a partial last block uses up its counter.
+    ///
+    /// A counter block must never be used twice under one key.
+    pub fn ctr_xor(&self, counter: &mut [u8; 16], text: &mut [u8]) {
+        let mut next = u128::from_be_bytes(*counter);
+        self.xor_stream(text, || {
+            let block = next.to_be_bytes();
+            next = next.wrapping_add(1);
+            block
+        });
+        *counter = next.to_be_bytes();
+    }
+
+    /// Encrypts or decrypts `text` in place with 96-bit `nonce` and a 32-bit counter from 0.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`] for more than 2^36 bytes; `text` is untouched then.
+    pub fn ctr(&self, nonce: &[u8; 12], text: &mut [u8]) -> Result<(), Error> {
+        within_limit(text)?;
+        self.ctr32_xor(&mut first_block(nonce), text);
+        Ok(())
+    }
+
+    /// Adds the key stream of consecutive counter blocks to `buf`. The last four bytes of `counter` are a
+    /// big-endian 32-bit number that wraps without carry; it is left at the next unused block, and a partial last
+    /// block uses up its counter.
+    pub(crate) fn ctr32_xor(&self, counter: &mut [u8; 16], buf: &mut [u8]) {
+        self.xor_stream(buf, || next32(counter));
+    }
+
+    fn xor_stream(&self, text: &mut [u8], mut next: impl FnMut() -> [u8; 16]) {
+        let mut stream = [[0u8; 16]; MOST];
+        for chunk in text.chunks_mut(16 * MOST) {
+            let (used, _) = stream.split_at_mut(chunk.len().div_ceil(16));
+            used.fill_with(&mut next);
+            self.encrypt_blocks(used);
+            for (byte, key) in chunk.iter_mut().zip(used.as_flattened()) {
+                *byte ^= key;
+            }
+        }
+        stream.zeroize();
+    }
+}
+
+/// This counter block; `counter` goes to the next.
+fn next32(counter: &mut [u8; 16]) -> [u8; 16] {
+    let block = *counter;
+    let [.., a, b, c, d] = counter;
+    [*a, *b, *c, *d] = u32::from_be_bytes([*a, *b, *c, *d])
+        .wrapping_add(1)
+        .to_be_bytes();
+    block
+}
+
+fn first_block(nonce: &[u8; 12]) -> [u8; 16] {
+    let mut block = [0; 16];
+    for (to, from) in block.iter_mut().zip(nonce) {
+        *to = *from;
+    }
+    block
+}
+
+fn within_limit(text: &[u8]) -> Result<(), Error> {
+    if u64::try_from(text.len()).is_ok_and(|length| length <= LONGEST) {
+        Ok(())
+    } else {
+        Err(Error::TooLong("SM4-CTR"))
+    }
+}
+
+/// One text of [`ctr_many`].
+#[derive(Debug)]
+pub struct CtrJob<'a> {
+    /// The key.
+    pub key: &'a Sm4,
+    /// The first 12 bytes of the counter block; the last 4 count from 0. Never twice under one key.
+    pub nonce: &'a [u8; 12],
+    /// Encrypted or decrypted in place.
+    pub text: &'a mut [u8],
+}
+
+/// [`Sm4::ctr`] over many texts of any keys and lengths: blocks of short texts share the lanes. One result a job.
+pub fn ctr_many(jobs: &mut [CtrJob<'_>]) -> Vec<Result<(), Error>> {
+    let results = jobs.iter().map(|job| within_limit(job.text)).collect();
+    for backend in Backend::available() {
+        let mut shared = Shared::new(backend);
+        for job in jobs.iter_mut() {
+            if job.key.backend() != backend || within_limit(job.text).is_err() {
+                continue;
+            }
+            let mut counter = first_block(job.nonce);
+            if job.text.len() > 16 * MOST {
+                job.key.ctr32_xor(&mut counter, job.text);
+                continue;
+            }
+            for chunk in job.text.chunks_mut(16) {
+                shared.push(job.key, next32(&mut counter), chunk);
+            }
+        }
+        shared.flush();
+    }
+    results
+}
+
+/// Blocks of different texts on their way through the lanes.
+struct Shared<'a> {
+    lanes: Option<Lanes<'a>>,
+    backend: Backend,
+    waiting: Vec<(&'a Sm4, &'a mut [u8])>,
+    stream: Vec<[u8; 16]>,
+}
+
+impl<'a> Shared<'a> {
+    fn new(backend: Backend) -> Self {
+        Self {
+            lanes: None,
+            backend,
+            waiting: Vec::new(),
+            stream: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, key: &'a Sm4, counter: [u8; 16], text: &'a mut [u8]) {
+        self.waiting.push((key, text));
+        self.stream.push(counter);
+        if self.waiting.len() == Lanes::width(self.backend) {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        let Some((first, _)) = self.waiting.first() else {
+            return;
+        };
+        if self
+            .waiting
+            .iter()
+            .all(|(key, _)| core::ptr::eq(*key, *first))
+        {
+            first.encrypt_blocks(&mut self.stream);
+        } else {
+            let lanes = self.lanes.get_or_insert_with(|| Lanes::new(self.backend));
+            for (i, (key, _)) in self.waiting.iter().enumerate() {
+                lanes.set(i, key);
+            }
+            lanes.encrypt(&mut self.stream);
+        }
+        for ((_, text), stream) in self.waiting.drain(..).zip(&self.stream) {
+            for (byte, key) in text.iter_mut().zip(stream) {
+                *byte ^= key;
+            }
+        }
+        self.stream.zeroize();
+    }
+}

@@ -1,0 +1,38 @@
+//! AVX-512 and GFNI: inversion and linear map are one instruction.
+
+#![allow(unsafe_code)]
+#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // Indices below the arrays' lengths.
+
+use core::arch::x86_64::*;
+
+use super::affine::{A1, A1_INVERSE, G0, G3, qword};
+use super::byte_sliced::byte_sliced;
+use crate::cpu::Avx512Gfni;
+
+/// Lane of block i in a register: the order that `load_blocks` makes.
+pub(super) const fn lane(block: usize) -> usize {
+    16 * (block % 4) + block / 4
+}
+
+byte_sliced!("avx512f,avx512bw,gfni", Avx512Gfni, zmm);
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,gfni")]
+fn linear_in(x: V) -> V {
+    _mm512_gf2p8affine_epi64_epi8(x, qwords(qword(A1)), 0)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,gfni")]
+fn linear_out(x: V) -> V {
+    _mm512_gf2p8affine_epi64_epi8(x, qwords(qword(A1_INVERSE)), 0)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,gfni")]
+fn substitute(t: V) -> (V, V) {
+    (
+        _mm512_gf2p8affineinv_epi64_epi8(t, qwords(qword(G0)), 0),
+        _mm512_gf2p8affineinv_epi64_epi8(t, qwords(qword(G3)), 0),
+    )
+}

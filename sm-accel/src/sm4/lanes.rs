@@ -1,0 +1,156 @@
+//! Blocks under different keys side by side.
+
+use zeroize::Zeroize;
+
+use super::keys::Sm4;
+use super::portable;
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+use super::{aesni, gfni_avx2, gfni_avx512, vaes};
+use crate::cpu::{Backend, Kernels};
+
+/// The most lanes that any backend has.
+pub(super) const MOST: usize = 64;
+
+type Sliced<const N: usize> = Box<[[[u8; N]; 4]; 32]>;
+
+enum Keys {
+    /// Whole round keys of each lane.
+    Words(Box<[[u32; 32]; portable::LANES]>),
+    /// One vector of bytes a round and byte position.
+    #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+    Bytes32(Sliced<32>),
+    #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+    Bytes64(Sliced<64>),
+}
+
+/// The keys that stand in the lanes; wiped on drop.
+pub(super) struct Lanes<'a> {
+    backend: Backend,
+    keys: Keys,
+    /// Whose key stands in each lane.
+    holders: [Option<&'a Sm4>; MOST],
+}
+
+impl<'a> Lanes<'a> {
+    pub(super) fn width(backend: Backend) -> usize {
+        match backend.kernels() {
+            Kernels::Portable => portable::LANES,
+            Kernels::Avx2Aesni(_) | Kernels::Avx2Vaes(_) | Kernels::Avx2Gfni(_) => 32,
+            Kernels::Avx512Gfni(_) => 64,
+        }
+    }
+
+    pub(super) fn new(backend: Backend) -> Self {
+        let keys = match backend.kernels() {
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx2Aesni(_) | Kernels::Avx2Vaes(_) | Kernels::Avx2Gfni(_) => {
+                Keys::Bytes32(Box::new([[[0; 32]; 4]; 32]))
+            }
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx512Gfni(_) => Keys::Bytes64(Box::new([[[0; 64]; 4]; 32])),
+            _ => Keys::Words(Box::new([[0; 32]; portable::LANES])),
+        };
+        Self {
+            backend,
+            keys,
+            holders: [None; MOST],
+        }
+    }
+
+    /// Puts `key`, which must be of the same backend, into `lane`.
+    pub(super) fn set(&mut self, lane: usize, key: &'a Sm4) {
+        debug_assert_eq!(key.backend(), self.backend);
+        let Some(holder) = self.holders.get_mut(lane) else {
+            return;
+        };
+        if holder.is_some_and(|holder| core::ptr::eq(holder, key)) {
+            return;
+        }
+        *holder = Some(key);
+        match &mut self.keys {
+            Keys::Words(words) => {
+                if let Some(words) = words.get_mut(lane) {
+                    *words = *key.round_keys();
+                }
+            }
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Keys::Bytes32(sliced) => put(sliced, lane, key.round_keys()),
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Keys::Bytes64(sliced) => put(sliced, gfni_avx512::lane(lane), key.round_keys()),
+        }
+    }
+
+    /// Encrypts block i under the key of lane i; no more blocks than lanes.
+    pub(super) fn encrypt(&self, blocks: &mut [[u8; 16]]) {
+        match (&self.keys, self.backend.kernels()) {
+            (Keys::Words(words), _) => {
+                let mut keys = [&[0; 32]; portable::LANES];
+                for (key, words) in keys.iter_mut().zip(words.iter()) {
+                    *key = words;
+                }
+                portable::encrypt_each(&keys, blocks);
+            }
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            (Keys::Bytes32(keys), Kernels::Avx2Aesni(token)) => {
+                padded(blocks, |all| aesni::encrypt_each(token, keys, all));
+            }
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            (Keys::Bytes32(keys), Kernels::Avx2Vaes(token)) => {
+                padded(blocks, |all| vaes::encrypt_each(token, keys, all));
+            }
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            (Keys::Bytes32(keys), Kernels::Avx2Gfni(token)) => {
+                padded(blocks, |all| gfni_avx2::encrypt_each(token, keys, all));
+            }
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            (Keys::Bytes64(keys), Kernels::Avx512Gfni(token)) => {
+                padded(blocks, |all| gfni_avx512::encrypt_each(token, keys, all));
+            }
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            _ => unreachable!("the keys are made for the backend"),
+        }
+    }
+}
+
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+fn put<const N: usize>(sliced: &mut [[[u8; N]; 4]; 32], lane: usize, round_keys: &[u32; 32]) {
+    for (to, from) in sliced.as_flattened_mut().iter_mut().zip(
+        round_keys
+            .iter()
+            .flat_map(|round_key| round_key.to_le_bytes()),
+    ) {
+        if let Some(to) = to.get_mut(lane) {
+            *to = from;
+        }
+    }
+}
+
+/// Runs a kernel that takes all lanes on as many blocks as there are.
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+fn padded<const N: usize>(blocks: &mut [[u8; 16]], kernel: impl FnOnce(&mut [[u8; 16]; N])) {
+    if let Ok(all) = <&mut [[u8; 16]; N]>::try_from(&mut *blocks) {
+        kernel(all);
+        return;
+    }
+    let mut all = [[0; 16]; N];
+    for (to, from) in all.iter_mut().zip(blocks.iter()) {
+        *to = *from;
+    }
+    kernel(&mut all);
+    for (to, from) in blocks.iter_mut().zip(&all) {
+        *to = *from;
+    }
+    all.zeroize();
+}
+
+impl Drop for Lanes<'_> {
+    fn drop(&mut self) {
+        match &mut self.keys {
+            Keys::Words(words) => words.as_flattened_mut().zeroize(),
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Keys::Bytes32(sliced) => sliced.as_flattened_mut().as_flattened_mut().zeroize(),
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Keys::Bytes64(sliced) => sliced.as_flattened_mut().as_flattened_mut().zeroize(),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Byte vectors of 256 and of 512 bits under the same names, for kernels written once for both.
+
+#![allow(unsafe_code)] // Loads and stores.
+#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // Indices below the arrays' lengths.
+
+/// 32 lanes of bytes.
+pub(super) mod ymm {
+    use core::arch::x86_64::*;
+
+    pub(in super::super) type V = __m256i;
+    pub(in super::super) const LANES: usize = 32;
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in super::super) fn zero() -> V {
+        _mm256_setzero_si256()
+    }
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in super::super) fn xor(a: V, b: V) -> V {
+        _mm256_xor_si256(a, b)
+    }
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in super::super) fn xor3(a: V, b: V, c: V) -> V {
+        _mm256_xor_si256(_mm256_xor_si256(a, b), c)
+    }
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in super::super) fn qwords(x: i64) -> V {
+        _mm256_set1_epi64x(x)
+    }
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in super::super) fn dwords(x: u32) -> V {
+        _mm256_set1_epi32(x.cast_signed())
+    }
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in super::super) fn bytes(x: &[u8; LANES]) -> V {
+        // SAFETY: reads the 32 bytes of `x`.
+        unsafe { _mm256_loadu_si256(x.as_ptr().cast()) }
+    }
+    /// Register i holds block i and block 16 + i.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in super::super) fn load_blocks(blocks: &[[u8; 16]; LANES]) -> [V; 16] {
+        core::array::from_fn(|i| {
+            // SAFETY: i < 16, so both loads read one of the 32 blocks.
+            unsafe {
+                _mm256_inserti128_si256(
+                    _mm256_castsi128_si256(_mm_loadu_si128(blocks[i].as_ptr().cast())),
+                    _mm_loadu_si128(blocks[i + 16].as_ptr().cast()),
+                    1,
+                )
+            }
+        })
+    }
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in super::super) fn store_blocks(x: &[V; 16], blocks: &mut [[u8; 16]; LANES]) {
+        for i in 0..16 {
+            // SAFETY: i < 16, so both stores write one of the 32 blocks.
+            unsafe {
+                _mm_storeu_si128(blocks[i].as_mut_ptr().cast(), _mm256_castsi256_si128(x[i]));
+                _mm_storeu_si128(
+                    blocks[i + 16].as_mut_ptr().cast(),
+                    _mm256_extracti128_si256(x[i], 1),
+                );
+            }
+        }
+    }
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in super::super) fn interleave_low(a: V, b: V) -> V {
+        _mm256_unpacklo_epi8(a, b)
+    }
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in super::super) fn interleave_high(a: V, b: V) -> V {
+        _mm256_unpackhi_epi8(a, b)
+    }
+}
+
+/// 64 lanes of bytes.
+pub(super) mod zmm {
+    use core::arch::x86_64::*;
+
+    pub(in super::super) type V = __m512i;
+    pub(in super::super) const LANES: usize = 64;
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(in super::super) fn xor(a: V, b: V) -> V {
+        _mm512_xor_si512(a, b)
+    }
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(in super::super) fn xor3(a: V, b: V, c: V) -> V {
+        _mm512_ternarylogic_epi64(a, b, c, 0x96)
+    }
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(in super::super) fn qwords(x: i64) -> V {
+        _mm512_set1_epi64(x)
+    }
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(in super::super) fn dwords(x: u32) -> V {
+        _mm512_set1_epi32(x.cast_signed())
+    }
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(in super::super) fn bytes(x: &[u8; LANES]) -> V {
+        // SAFETY: reads the 64 bytes of `x`.
+        unsafe { _mm512_loadu_si512(x.as_ptr().cast()) }
+    }
+    /// Register i holds the blocks 4i to 4i + 3: any order will do, if `store_blocks` has the same.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(in super::super) fn load_blocks(blocks: &[[u8; 16]; LANES]) -> [V; 16] {
+        core::array::from_fn(|i| {
+            // SAFETY: i < 16, so the load reads 4 of the 64 blocks.
+            unsafe { _mm512_loadu_si512(blocks[4 * i..4 * i + 4].as_ptr().cast()) }
+        })
+    }
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(in super::super) fn store_blocks(x: &[V; 16], blocks: &mut [[u8; 16]; LANES]) {
+        for i in 0..16 {
+            // SAFETY: i < 16, so the store writes 4 of the 64 blocks.
+            unsafe { _mm512_storeu_si512(blocks[4 * i..4 * i + 4].as_mut_ptr().cast(), x[i]) }
+        }
+    }
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(in super::super) fn interleave_low(a: V, b: V) -> V {
+        _mm512_unpacklo_epi8(a, b)
+    }
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(in super::super) fn interleave_high(a: V, b: V) -> V {
+        _mm512_unpackhi_epi8(a, b)
+    }
+}
