@@ -294,8 +294,8 @@ fn diffie_hellman_is_that_of_rustcrypto() {
             );
             let scalar = sm2::SecretKey::from_slice(&*a.to_bytes()).unwrap();
             let peer = sm2::PublicKey::from_sec1_bytes(&b.public_key().to_sec1()).unwrap();
-            let theirs = sm2::ProjectivePoint::from(*peer.as_affine())
-                * scalar.to_nonzero_scalar().as_ref();
+            let theirs =
+                sm2::ProjectivePoint::from(*peer.as_affine()) * scalar.to_nonzero_scalar().as_ref();
             assert_eq!(ours.as_bytes()[..], theirs.to_affine().x()[..]);
         }
     }

@@ -12,18 +12,22 @@ macro_rules! byte_sliced {
 
         /// Round keys of one key, every byte four times, or of LANES keys, byte-sliced.
         #[derive(Clone, Copy)]
-        enum Keys<'a> {
-            One(&'a [[u32; 4]; 32]),
-            Each(&'a [[[u8; LANES]; 4]; 32]),
+        struct Keys<'a, const EACH: bool> {
+            one: &'a [[u32; 4]; 32],
+            each: &'a [[[u8; LANES]; 4]; 32],
         }
 
-        impl Keys<'_> {
+        static NO_ONE: [[u32; 4]; 32] = [[0; 4]; 32];
+        static NO_EACH: [[[u8; LANES]; 4]; 32] = [[[0; LANES]; 4]; 32];
+
+        impl<const EACH: bool> Keys<'_, EACH> {
             #[inline]
             #[target_feature(enable = $features)]
             fn of(&self, round: usize, byte: usize) -> V {
-                match self {
-                    Self::One(keys) => dwords(keys[round][byte]),
-                    Self::Each(keys) => bytes(&keys[round][byte]),
+                if EACH {
+                    bytes(&self.each[round & 31][byte])
+                } else {
+                    dwords(self.one[round & 31][byte])
                 }
             }
         }
@@ -45,48 +49,69 @@ macro_rules! byte_sliced {
         }
 
         /// `x ⊕= T(u ⊕ y ⊕ key)`.
-        #[inline]
-        #[target_feature(enable = $features)]
-        fn round(x: &mut [V; 4], u: &[V; 4], y: &[V; 4], keys: Keys<'_>, i: usize) {
-            let mut d: [V; 4] = *u;
-            let mut first = d[0];
-            for j in 0..4 {
-                let (a, c) = substitute(xor3(u[j], y[j], keys.of(i, j)));
-                // d[j] = c[j] ^ a[j + 1]
-                if j == 0 {
-                    first = a;
-                } else {
-                    d[j - 1] = xor(d[j - 1], a);
-                }
-                d[j] = c;
-            }
-            d[3] = xor(d[3], first);
-            let all = xor(xor3(d[0], d[1], d[2]), d[3]);
-            for j in 0..4 {
-                x[j] = xor3(x[j], d[j], all);
-            }
+        macro_rules! round {
+            ($x:ident, $u:ident, $y:ident, $keys:ident, $i:expr) => {
+                let i = $i;
+                let (a0, c0) = substitute(xor3($u[0], $y[0], $keys.of(i, 0)));
+                let (a1, c1) = substitute(xor3($u[1], $y[1], $keys.of(i, 1)));
+                let d0 = xor(c0, a1);
+                let (a2, c2) = substitute(xor3($u[2], $y[2], $keys.of(i, 2)));
+                let d1 = xor(c1, a2);
+                let (a3, c3) = substitute(xor3($u[3], $y[3], $keys.of(i, 3)));
+                let d2 = xor(c2, a3);
+                let d3 = xor(c3, a0);
+                let all = xor(xor3(d0, d1, d2), d3);
+                $x = [
+                    xor3($x[0], d0, all),
+                    xor3($x[1], d1, all),
+                    xor3($x[2], d2, all),
+                    xor3($x[3], d3, all),
+                ];
+            };
         }
 
         #[inline]
         #[target_feature(enable = $features)]
-        fn crypt<const REVERSE: bool>(keys: Keys<'_>, blocks: &mut [[u8; 16]; LANES]) {
-            let raw = transpose(load_blocks(blocks));
-            let at = |w: usize, j: usize| linear_in(raw[4 * w + 3 - j]);
-            let mut x0 = [at(0, 0), at(0, 1), at(0, 2), at(0, 3)];
-            let mut x1 = [at(1, 0), at(1, 1), at(1, 2), at(1, 3)];
-            let mut x2 = [at(2, 0), at(2, 1), at(2, 2), at(2, 3)];
-            let mut x3 = [at(3, 0), at(3, 1), at(3, 2), at(3, 3)];
-            for q in 0..8 {
-                let i = |k: usize| if REVERSE { 31 - 4 * q - k } else { 4 * q + k };
-                let u = core::array::from_fn(|j| xor(x2[j], x3[j]));
-                round(&mut x0, &u, &x1, keys, i(0));
-                round(&mut x1, &u, &x0, keys, i(1));
-                let u = core::array::from_fn(|j| xor(x0[j], x1[j]));
-                round(&mut x2, &u, &x3, keys, i(2));
-                round(&mut x3, &u, &x2, keys, i(3));
+        fn sum(a: &[V; 4], b: &[V; 4]) -> [V; 4] {
+            [
+                xor(a[0], b[0]),
+                xor(a[1], b[1]),
+                xor(a[2], b[2]),
+                xor(a[3], b[3]),
+            ]
+        }
+
+        #[target_feature(enable = $features)]
+        fn crypt<const REVERSE: bool, const EACH: bool>(
+            keys: Keys<'_, EACH>,
+            blocks: &mut [[u8; 16]; LANES],
+        ) {
+            let mut raw = transpose(load_blocks(blocks));
+            for x in &mut raw {
+                *x = linear_in(*x);
             }
-            let words = [x3, x2, x1, x0];
-            let out = core::array::from_fn(|p| linear_out(words[p / 4][3 - p % 4]));
+            let mut x0 = [raw[3], raw[2], raw[1], raw[0]];
+            let mut x1 = [raw[7], raw[6], raw[5], raw[4]];
+            let mut x2 = [raw[11], raw[10], raw[9], raw[8]];
+            let mut x3 = [raw[15], raw[14], raw[13], raw[12]];
+            for q in 0..8 {
+                let i = |k: usize| {
+                    if REVERSE { 31 - 4 * q - k } else { 4 * q + k }
+                };
+                let u = sum(&x2, &x3);
+                round!(x0, u, x1, keys, i(0));
+                round!(x1, u, x0, keys, i(1));
+                let u = sum(&x0, &x1);
+                round!(x2, u, x3, keys, i(2));
+                round!(x3, u, x2, keys, i(3));
+            }
+            let mut out = [
+                x3[3], x3[2], x3[1], x3[0], x2[3], x2[2], x2[1], x2[0], x1[3], x1[2], x1[1], x1[0],
+                x0[3], x0[2], x0[1], x0[0],
+            ];
+            for x in &mut out {
+                *x = linear_out(*x);
+            }
             store_blocks(&transpose(out), blocks);
         }
 
@@ -97,14 +122,18 @@ macro_rules! byte_sliced {
                 key.to_le_bytes()
                     .map(|byte| u32::from(byte).wrapping_mul(0x0101_0101))
             });
+            let keys = Keys {
+                one: &expanded,
+                each: &NO_EACH,
+            };
             let (whole, rest) = blocks.as_chunks_mut::<LANES>();
             for group in whole {
-                crypt::<REVERSE>(Keys::One(&expanded), group);
+                crypt::<REVERSE, false>(keys, group);
             }
             if !rest.is_empty() {
                 let mut group = [[0; 16]; LANES];
                 group[..rest.len()].copy_from_slice(rest);
-                crypt::<REVERSE>(Keys::One(&expanded), &mut group);
+                crypt::<REVERSE, false>(keys, &mut group);
                 rest.copy_from_slice(&group[..rest.len()]);
                 zeroize::Zeroize::zeroize(&mut group);
             }
@@ -123,7 +152,13 @@ macro_rules! byte_sliced {
 
         #[target_feature(enable = $features)]
         fn each_inner(keys: &[[[u8; LANES]; 4]; 32], blocks: &mut [[u8; 16]; LANES]) {
-            crypt::<false>(Keys::Each(keys), blocks);
+            crypt::<false, true>(
+                Keys {
+                    one: &NO_ONE,
+                    each: keys,
+                },
+                blocks,
+            );
         }
 
         /// Encrypts any number of blocks under one key.

@@ -45,16 +45,18 @@ pub(super) mod ymm {
     #[inline]
     #[target_feature(enable = "avx2")]
     pub(in super::super) fn load_blocks(blocks: &[[u8; 16]; LANES]) -> [V; 16] {
-        core::array::from_fn(|i| {
+        let mut x = [zero(); 16];
+        for (i, x) in x.iter_mut().enumerate() {
             // SAFETY: i < 16, so both loads read one of the 32 blocks.
-            unsafe {
+            *x = unsafe {
                 _mm256_inserti128_si256(
                     _mm256_castsi128_si256(_mm_loadu_si128(blocks[i].as_ptr().cast())),
                     _mm_loadu_si128(blocks[i + 16].as_ptr().cast()),
                     1,
                 )
-            }
-        })
+            };
+        }
+        x
     }
     #[inline]
     #[target_feature(enable = "avx2")]
@@ -119,10 +121,12 @@ pub(super) mod zmm {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
     pub(in super::super) fn load_blocks(blocks: &[[u8; 16]; LANES]) -> [V; 16] {
-        core::array::from_fn(|i| {
+        let mut x = [_mm512_setzero_si512(); 16];
+        for (i, x) in x.iter_mut().enumerate() {
             // SAFETY: i < 16, so the load reads 4 of the 64 blocks.
-            unsafe { _mm512_loadu_si512(blocks[4 * i..4 * i + 4].as_ptr().cast()) }
-        })
+            *x = unsafe { _mm512_loadu_si512(blocks[4 * i..4 * i + 4].as_ptr().cast()) };
+        }
+        x
     }
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
