@@ -275,14 +275,25 @@ fn sign_batch(
     }));
 }
 
-/// e of every item from its Z and message.
+/// e of every item from its Z and message, side by side; a digest that is given already takes its own place.
 fn digests<'a>(
     backend: Backend,
-    items: impl Iterator<Item = (&'a [u8; 32], Signed<'a>)>,
+    items: impl Iterator<Item = (&'a [u8; 32], Signed<'a>)> + Clone,
 ) -> Vec<[u8; 32]> {
+    let messages: Vec<[&[u8]; 2]> = items
+        .clone()
+        .filter_map(|(z, signed)| match signed {
+            Signed::Message(message) => Some([z.as_slice(), message]),
+            Signed::Prehash(_) => None,
+        })
+        .collect();
+    let messages: Vec<&[&[u8]]> = messages.iter().map(|parts| parts.as_slice()).collect();
+    let hashed = sm3::hash_parts_many_with_backend(backend, &messages);
+    let mut hashed = hashed.into_iter();
     items
-        .map(|(z, signed)| match signed {
-            Signed::Message(message) => sm3::hash_parts_with_backend(backend, &[z, message]),
+        .map(|(_, signed)| match signed {
+            // One digest a message: none is missing.
+            Signed::Message(_) => hashed.next().unwrap_or_default(),
             Signed::Prehash(e) => *e,
         })
         .collect()

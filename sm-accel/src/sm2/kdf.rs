@@ -43,14 +43,16 @@ pub(crate) fn xor_stream(backend: Backend, seed: &[u8; 64], text: &mut [u8]) -> 
                 *last = counter.to_be_bytes();
             }
         }
-        for (bytes, input) in chunk.chunks_mut(DIGEST).zip(&inputs) {
-            let mut key = sm3::hash_with_backend(backend, input);
-            for (byte, key) in bytes.iter_mut().zip(&key) {
+        let messages = inputs.each_ref().map(|input| input.as_slice());
+        let messages = messages.get(..count).unwrap_or_default();
+        let mut stream = sm3::hash_many_with_backend(backend, messages);
+        for (bytes, key) in chunk.chunks_mut(DIGEST).zip(&stream) {
+            for (byte, key) in bytes.iter_mut().zip(key) {
                 *byte ^= key;
                 seen |= key;
             }
-            key.zeroize();
         }
+        stream.zeroize();
     }
     inputs.zeroize();
     seen.ct_eq(&0)
