@@ -14,6 +14,10 @@ mod hmac;
 mod kdf;
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 mod lane_rounds;
+#[cfg_attr(
+    not(all(target_arch = "x86_64", not(sm_accel_portable))),
+    allow(dead_code, reason = "the portable backend has no lanes")
+)]
 mod lanes;
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 mod lanes_avx2;

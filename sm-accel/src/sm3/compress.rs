@@ -1,6 +1,8 @@
 //! Dispatch of the compression function of one message, and the padding of section 5.2.
 
-use crate::cpu::{Backend, Kernels};
+use crate::cpu::Backend;
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+use crate::cpu::Kernels;
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 use crate::sm3::bmi2;
 use crate::sm3::rounds::{self, BLOCK, DIGEST, State};

@@ -2,7 +2,9 @@
 
 use core::slice;
 
-use crate::cpu::{Backend, Kernels};
+use crate::cpu::Backend;
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+use crate::cpu::Kernels;
 use crate::sm3::compress::{compress, digest_of, pad};
 use crate::sm3::lanes::{LaneKernel, LaneStates};
 use crate::sm3::rounds::{BLOCK, DIGEST, State};
@@ -19,6 +21,10 @@ pub(crate) struct Job<'a> {
     pub(crate) outer: Option<&'a State>,
 }
 
+#[cfg_attr(
+    not(all(target_arch = "x86_64", not(sm_accel_portable))),
+    allow(dead_code, reason = "the portable backend has no lanes")
+)]
 impl Job<'_> {
     fn len(&self) -> usize {
         let lengths = self.parts.iter().map(|part| part.len());
@@ -32,20 +38,19 @@ pub(crate) fn digest_all<'a>(
     job: impl Fn(usize) -> Option<Job<'a>>,
     out: &mut [[u8; DIGEST]],
 ) {
-    let single = out.len() < 2;
     match backend.kernels() {
         #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-        Kernels::Avx2Aesni(token) if !single => in_lanes(backend, token, job, out),
+        Kernels::Avx2Aesni(token) if out.len() > 1 => in_lanes(backend, token, job, out),
         #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-        Kernels::Avx2Vaes(token) if !single => {
+        Kernels::Avx2Vaes(token) if out.len() > 1 => {
             in_lanes(backend, crate::cpu::Avx2Aesni::from(token), job, out);
         }
         #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-        Kernels::Avx2Gfni(token) if !single => {
+        Kernels::Avx2Gfni(token) if out.len() > 1 => {
             in_lanes(backend, crate::cpu::Avx2Aesni::from(token), job, out);
         }
         #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-        Kernels::Avx512Gfni(token) if !single => in_lanes(backend, token, job, out),
+        Kernels::Avx512Gfni(token) if out.len() > 1 => in_lanes(backend, token, job, out),
         _ => {
             let mut lane = Lane::idle();
             for (i, digest) in out.iter_mut().enumerate() {
@@ -231,6 +236,10 @@ impl Drop for Lane<'_> {
 
 /// The order to begin messages in: as they come, or longest first when a few are much longer than the rest and
 /// one of them, begun last, would leave the other lanes idle.
+#[cfg_attr(
+    not(all(target_arch = "x86_64", not(sm_accel_portable))),
+    allow(dead_code, reason = "the portable backend has no lanes")
+)]
 fn order<'a, const L: usize>(
     count: usize,
     job: impl Fn(usize) -> Option<Job<'a>>,
@@ -252,6 +261,10 @@ fn order<'a, const L: usize>(
     Some(order)
 }
 
+#[cfg_attr(
+    not(all(target_arch = "x86_64", not(sm_accel_portable))),
+    allow(dead_code, reason = "the portable backend has no lanes")
+)]
 fn in_lanes<'a, const L: usize, K: LaneKernel<L>>(
     backend: Backend,
     kernel: K,

@@ -2,7 +2,8 @@
 //! with its own instructions.
 #![allow(
     clippy::indexing_slicing,
-    reason = "constant indices into arrays of 16, 64 and 68 words, checked at compile time or masked"
+    clippy::arithmetic_side_effects,
+    reason = "constant indices, masked, into arrays of 16 and 64 words; words are added with wrapping_add"
 )]
 #![allow(
     clippy::many_single_char_names,
