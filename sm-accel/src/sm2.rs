@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod arithmetic_tests;
+mod barrier;
 mod batch;
 mod ciphertext;
 mod comb;

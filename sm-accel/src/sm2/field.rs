@@ -83,8 +83,13 @@ impl Fe {
     pub(crate) const ZERO: Self = Self([0; 4]);
     pub(crate) const ONE: Self = Self(R);
 
+    /// Of a number below p that is a constant: variable time.
+    pub(crate) const fn constant(number: &Limbs) -> Self {
+        Self(limbs::times_r(number, &P))
+    }
+
     /// Of a number below p.
-    pub(crate) const fn from_canonical(number: &Limbs) -> Self {
+    pub(crate) fn from_canonical(number: &Limbs) -> Self {
         Self(portable::mul(number, &R2))
     }
 
@@ -94,7 +99,7 @@ impl Fe {
     }
 
     /// The number, below p.
-    pub(crate) const fn to_canonical(self) -> Limbs {
+    pub(crate) fn to_canonical(self) -> Limbs {
         portable::mul(&self.0, &[1, 0, 0, 0])
     }
 
@@ -122,22 +127,22 @@ impl Fe {
     }
 
     #[inline(always)]
-    pub(crate) const fn add(&self, other: &Self) -> Self {
+    pub(crate) fn add(&self, other: &Self) -> Self {
         Self(limbs::add_mod(&self.0, &other.0, &P))
     }
 
     #[inline(always)]
-    pub(crate) const fn sub(&self, other: &Self) -> Self {
+    pub(crate) fn sub(&self, other: &Self) -> Self {
         Self(limbs::sub_mod(&self.0, &other.0, &P))
     }
 
     #[inline(always)]
-    pub(crate) const fn double(&self) -> Self {
+    pub(crate) fn double(&self) -> Self {
         self.add(self)
     }
 
     #[inline(always)]
-    pub(crate) const fn neg(&self) -> Self {
+    pub(crate) fn neg(&self) -> Self {
         Self::ZERO.sub(self)
     }
 

@@ -7,6 +7,8 @@
 
 use subtle::{Choice, ConditionallySelectable};
 
+use crate::sm2::barrier::barrier;
+
 /// Four limbs, least significant first.
 pub(crate) type Limbs = [u64; 4];
 
@@ -72,25 +74,25 @@ const fn blend(a: &Limbs, b: &Limbs, mask: u64) -> Limbs {
 
 /// `a + carry * 2^256`, which is below `2 * modulus`, less the modulus if it is not below that.
 #[inline(always)]
-pub(crate) const fn reduce_once(a: &Limbs, carry: u64, modulus: &Limbs) -> Limbs {
+pub(crate) fn reduce_once(a: &Limbs, carry: u64, modulus: &Limbs) -> Limbs {
     let (difference, borrow) = sub(a, modulus);
     // `carry` 1 always borrows. Borrow without carry: `a` is below the modulus, take it back.
     let (_, keep) = sbb(carry, 0, borrow);
-    blend(&difference, a, keep.wrapping_neg())
+    blend(&difference, a, barrier(keep.wrapping_neg()))
 }
 
 /// `a + b` modulo `modulus`, both below it.
 #[inline(always)]
-pub(crate) const fn add_mod(a: &Limbs, b: &Limbs, modulus: &Limbs) -> Limbs {
+pub(crate) fn add_mod(a: &Limbs, b: &Limbs, modulus: &Limbs) -> Limbs {
     let (sum, carry) = add(a, b);
     reduce_once(&sum, carry, modulus)
 }
 
 /// `a - b` modulo `modulus`, both below it.
 #[inline(always)]
-pub(crate) const fn sub_mod(a: &Limbs, b: &Limbs, modulus: &Limbs) -> Limbs {
+pub(crate) fn sub_mod(a: &Limbs, b: &Limbs, modulus: &Limbs) -> Limbs {
     let (difference, borrow) = sub(a, b);
-    add(&difference, &and(modulus, borrow.wrapping_neg())).0
+    add(&difference, &and(modulus, barrier(borrow.wrapping_neg()))).0
 }
 
 /// The product, eight limbs.
@@ -193,13 +195,24 @@ pub(crate) const fn inverse_mod_2_64(a: u64) -> u64 {
     x
 }
 
-/// `2^512` modulo `modulus`, whose top bit is set.
-pub(crate) const fn r_squared(modulus: &Limbs) -> Limbs {
-    let mut x = sub(&[0; 4], modulus).0; // 2^256 mod modulus
+/// `x 2^256` modulo `modulus`, whose top bit is set, for the `x` below it of a constant: variable time.
+pub(crate) const fn times_r(x: &Limbs, modulus: &Limbs) -> Limbs {
+    let mut x = *x;
     let mut i = 0;
     while i < 256 {
-        x = add_mod(&x, &x, modulus);
+        let (double, carry) = add(&x, &x);
+        let (reduced, borrow) = sub(&double, modulus);
+        x = if carry == 1 || borrow == 0 {
+            reduced
+        } else {
+            double
+        };
         i += 1;
     }
     x
+}
+
+/// `2^512` modulo `modulus`, whose top bit is set.
+pub(crate) const fn r_squared(modulus: &Limbs) -> Limbs {
+    times_r(&sub(&[0; 4], modulus).0, modulus)
 }

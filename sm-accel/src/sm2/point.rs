@@ -12,7 +12,7 @@ use crate::sm2::limbs;
 use crate::sm2::scalar::{N, Scalar};
 
 /// The curve's b.
-const B: Fe = Fe::from_canonical(&[
+const B: Fe = Fe::constant(&[
     0xddbc_bd41_4d94_0e93,
     0xf397_89f5_15ab_8f92,
     0x4d5a_9e4b_cf65_09a7,
@@ -29,13 +29,13 @@ pub(crate) struct Affine {
 impl Affine {
     /// The base point G.
     pub(crate) const GENERATOR: Self = Self {
-        x: Fe::from_canonical(&[
+        x: Fe::constant(&[
             0x715a_4589_334c_74c7,
             0x8fe3_0bbf_f266_0be1,
             0x5f99_0446_6a39_c994,
             0x32c4_ae2c_1f19_8119,
         ]),
-        y: Fe::from_canonical(&[
+        y: Fe::constant(&[
             0x02df_32e5_2139_f0a0,
             0xd0a9_877c_c62a_4740,
             0x59bd_cee3_6b69_2153,
@@ -192,13 +192,19 @@ impl Point {
     }
 
     /// `self + other` for any two points, in constant time, with the portable kernel.
-    #[cfg_attr(not(test), allow(dead_code, reason = "protocols name the kernel; the tests do not"))]
+    #[cfg_attr(
+        not(test),
+        allow(dead_code, reason = "protocols name the kernel; the tests do not")
+    )]
     pub(crate) fn add(&self, other: &Self) -> Self {
         self.add_complete(Portable, other)
     }
 
     /// `2 self` for any point, in constant time, with the portable kernel.
-    #[cfg_attr(not(test), allow(dead_code, reason = "protocols name the kernel; the tests do not"))]
+    #[cfg_attr(
+        not(test),
+        allow(dead_code, reason = "protocols name the kernel; the tests do not")
+    )]
     pub(crate) fn double(&self) -> Self {
         self.double_with(Portable)
     }

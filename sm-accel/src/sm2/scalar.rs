@@ -60,25 +60,25 @@ impl Scalar {
         &self.0
     }
 
-    pub(crate) const fn add(&self, other: &Self) -> Self {
+    pub(crate) fn add(&self, other: &Self) -> Self {
         Self(limbs::add_mod(&self.0, &other.0, &N))
     }
 
-    pub(crate) const fn sub(&self, other: &Self) -> Self {
+    pub(crate) fn sub(&self, other: &Self) -> Self {
         Self(limbs::sub_mod(&self.0, &other.0, &N))
     }
 
     #[cfg_attr(not(test), allow(dead_code, reason = "for the tests"))]
-    pub(crate) const fn neg(&self) -> Self {
+    pub(crate) fn neg(&self) -> Self {
         Self::ZERO.sub(self)
     }
 
-    pub(crate) const fn mul(&self, other: &Self) -> Self {
+    pub(crate) fn mul(&self, other: &Self) -> Self {
         Self(montgomery_mul(&montgomery_mul(&self.0, &other.0), &R2))
     }
 
     #[cfg_attr(not(test), allow(dead_code, reason = "for the tests"))]
-    pub(crate) const fn square(&self) -> Self {
+    pub(crate) fn square(&self) -> Self {
         self.mul(self)
     }
 
@@ -129,7 +129,7 @@ impl Scalar {
 
 /// `a * b / 2^256` modulo n, for `a * b < n * 2^256`.
 #[inline(always)]
-const fn montgomery_mul(a: &Limbs, b: &Limbs) -> Limbs {
+fn montgomery_mul(a: &Limbs, b: &Limbs) -> Limbs {
     let t = limbs::mul_wide(a, b);
     let ([t1, t2, t3, t4], top) = eliminate([t[0], t[1], t[2], t[3]], t[4], 0);
     let ([t2, t3, t4, t5], top) = eliminate([t1, t2, t3, t4], t[5], top);
@@ -141,7 +141,7 @@ const fn montgomery_mul(a: &Limbs, b: &Limbs) -> Limbs {
 /// `(t + u n) / 2^64` with the `u` that makes the lowest limb vanish; `next` is the limb above `t`, `carry`
 /// what was carried into it. Gives the carry into the limb after that.
 #[inline(always)]
-const fn eliminate(t: Limbs, next: u64, carry: u64) -> (Limbs, u64) {
+fn eliminate(t: Limbs, next: u64, carry: u64) -> (Limbs, u64) {
     let u = t[0].wrapping_mul(N_NEGATED_INVERSE);
     let (_, c) = mac(t[0], u, N[0], 0);
     let (r0, c) = mac(t[1], u, N[1], c);

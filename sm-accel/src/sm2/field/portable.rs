@@ -11,19 +11,19 @@ use crate::sm2::field::modulus::P;
 
 /// `a * b / 2^256` modulo p.
 #[inline(always)]
-pub(crate) const fn mul(a: &Limbs, b: &Limbs) -> Limbs {
+pub(crate) fn mul(a: &Limbs, b: &Limbs) -> Limbs {
     reduce(mul_wide(a, b))
 }
 
 /// `a^2 / 2^256` modulo p.
 #[inline(always)]
-pub(crate) const fn square(a: &Limbs) -> Limbs {
+pub(crate) fn square(a: &Limbs) -> Limbs {
     reduce(square_wide(a))
 }
 
 /// `t / 2^256` modulo p, for `t < p * 2^256`.
 #[inline(always)]
-const fn reduce(t: [u64; 8]) -> Limbs {
+fn reduce(t: [u64; 8]) -> Limbs {
     let low = shift_limb(shift_limb(shift_limb(shift_limb([t[0], t[1], t[2], t[3]]))));
     let (sum, carry) = add(&low, &[t[4], t[5], t[6], t[7]]);
     reduce_once(&sum, carry, &P)
