@@ -1,6 +1,5 @@
 //! SM4 (GB/T 32907-2016) and its modes.
 
-mod affine;
 mod cbc;
 mod constants;
 mod ctr;
@@ -9,15 +8,20 @@ mod lanes;
 mod portable;
 mod sbox;
 mod traits;
+mod wipe;
 
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 mod aesni;
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+mod affine;
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 mod byte_sliced;
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 mod gfni_avx2;
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 mod gfni_avx512;
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+mod single;
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 mod vaes;
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]

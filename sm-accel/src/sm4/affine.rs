@@ -12,7 +12,7 @@
 
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // Evaluated at compile time.
 
-use super::constants::carries_constant;
+use super::constants::{CK, FK};
 
 /// Row k gives output bit k; bit i of a row selects input bit i.
 pub(super) type Matrix = [u8; 8];
@@ -44,6 +44,71 @@ pub(super) const H3: Matrix = product(G3, inverse(F));
 pub(super) const ROUND_INV: u8 = apply(A1, OUT.rotate_left(2));
 /// ... and when `AESENCLAST` adds 0x63 before the linear maps.
 pub(super) const ROUND_AES: u8 = ROUND_INV ^ apply(product(G1, inverse(F)), 0x63);
+
+// The key schedule. L'(s) = s ⊕ (s ⋘ 13) ⊕ (s ⋘ 23) is on bytes the four maps s, s << 5, s >> 3 ⊕ s << 7 and s >> 1, of
+// the bytes j, j - 1, j - 2 and j - 3.
+const L_PRIME: [Matrix; 4] = [
+    [0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80],
+    [0, 0, 0, 0, 0, 0x01, 0x02, 0x04],
+    [0x08, 0x10, 0x20, 0x40, 0x80, 0, 0, 0x01],
+    [0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0],
+];
+
+/// The key schedule's four maps of the inverse, in the transformed basis.
+pub(super) const K_INV: [Matrix; 4] = [
+    product(A1, product(L_PRIME[0], A2)),
+    product(A1, product(L_PRIME[1], A2)),
+    product(A1, product(L_PRIME[2], A2)),
+    product(A1, product(L_PRIME[3], A2)),
+];
+/// And behind the AES S-box.
+pub(super) const K_AES: [Matrix; 4] = [
+    product(K_INV[0], inverse(F)),
+    product(K_INV[1], inverse(F)),
+    product(K_INV[2], inverse(F)),
+    product(K_INV[3], inverse(F)),
+];
+/// What has to be added behind them: the S-box's constant sent through L'.
+pub(super) const K_INV_CONSTANT: u8 = l_prime_of_bytes(OUT);
+/// To be added before the first map, so that it undoes 0x63 in all four and adds the S-box's constant.
+pub(super) const K_AES_CONSTANT: u8 = apply(
+    inverse(K_AES[0]),
+    l_prime_of_bytes(apply(product(A2, inverse(F)), 0x63) ^ OUT),
+);
+
+/// A1 after L', of four equal bytes.
+const fn l_prime_of_bytes(s: u8) -> u8 {
+    let l = s ^ apply(L_PRIME[1], s) ^ apply(L_PRIME[2], s) ^ apply(L_PRIME[3], s);
+    apply(A1, l)
+}
+
+/// CK in the transformed basis, ready to be added before the inversion; bytes of rising significance.
+pub(super) static CK_IN: [u32; 32] = {
+    let mut out = CK;
+    let mut i = 0;
+    while i < 32 {
+        let b = CK[i].to_le_bytes();
+        out[i] = u32::from_le_bytes([
+            apply(A1, b[0]) ^ IN,
+            apply(A1, b[1]) ^ IN,
+            apply(A1, b[2]) ^ IN,
+            apply(A1, b[3]) ^ IN,
+        ]);
+        i += 1;
+    }
+    out
+};
+
+/// FK as it is added to a key's bytes.
+pub(super) static FK_BYTES: [u8; 16] = {
+    let mut out = [0; 16];
+    let mut i = 0;
+    while i < 16 {
+        out[i] = FK[i / 4].to_be_bytes()[i % 4];
+        i += 1;
+    }
+    out
+};
 
 pub(super) const fn apply(m: Matrix, x: u8) -> u8 {
     let mut out = 0;
@@ -123,27 +188,19 @@ pub(super) const fn nibbles(m: Matrix) -> ([u8; 16], [u8; 16]) {
     (low, high)
 }
 
-/// `m` on the four bytes of a word, without branch or table.
-pub(super) fn apply_word(m: Matrix, x: u32) -> u32 {
-    let ones = 0x0101_0101u32;
-    (0..8).fold(0, |out, i| {
-        // Column i, in every byte whose bit i is set.
-        let column = u32::from(apply(m, 1 << i));
-        out ^ ((x >> i) & ones).wrapping_mul(column)
-    })
-}
-
-/// Round keys of the standard into those of the transformed basis, where a round leaves out `constant`.
-pub(super) fn transform_round_keys(round_keys: &mut [u32; 32], constant: u8) {
-    for (i, key) in round_keys.iter_mut().enumerate() {
-        let carried = if carries_constant(i) { constant } else { 0 };
-        *key = apply_word(A1, *key) ^ u32::from_ne_bytes([IN ^ carried; 4]);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `m` on the four bytes of a word, without branch or table.
+    fn apply_word(m: Matrix, x: u32) -> u32 {
+        let ones = 0x0101_0101u32;
+        (0..8).fold(0, |out, i| {
+            // Column i, in every byte whose bit i is set.
+            let column = u32::from(apply(m, 1 << i));
+            out ^ ((x >> i) & ones).wrapping_mul(column)
+        })
+    }
 
     fn multiply(mut a: u8, mut b: u8) -> u8 {
         let mut out = 0;

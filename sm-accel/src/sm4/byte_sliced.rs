@@ -17,6 +17,9 @@ macro_rules! byte_sliced {
             each: &'a [[[u8; LANES]; 4]; 32],
         }
 
+        #[repr(align(64))]
+        struct Anchor(#[allow(dead_code)] u8);
+
         static NO_ONE: [[u32; 4]; 32] = [[0; 4]; 32];
         static NO_EACH: [[[u8; LANES]; 4]; 32] = [[[0; LANES]; 4]; 32];
 
@@ -86,6 +89,10 @@ macro_rules! byte_sliced {
             keys: Keys<'_, EACH>,
             blocks: &mut [[u8; 16]; LANES],
         ) {
+            // The state does not fit in 16 registers. A local of wide alignment makes the compiler align the frame:
+            // otherwise half of the spilled vectors would lie across cache lines.
+            let anchor = Anchor(0);
+            core::hint::black_box(&anchor);
             let mut raw = transpose(load_blocks(blocks));
             for x in &mut raw {
                 *x = linear_in(*x);
@@ -135,9 +142,9 @@ macro_rules! byte_sliced {
                 group[..rest.len()].copy_from_slice(rest);
                 crypt::<REVERSE, false>(keys, &mut group);
                 rest.copy_from_slice(&group[..rest.len()]);
-                zeroize::Zeroize::zeroize(&mut group);
+                crate::sm4::wipe::wipe(group.as_flattened_mut());
             }
-            zeroize::Zeroize::zeroize(&mut expanded);
+            crate::sm4::wipe::wipe(expanded.as_flattened_mut());
         }
 
         #[target_feature(enable = $features)]
@@ -159,6 +166,73 @@ macro_rules! byte_sliced {
                 },
                 blocks,
             );
+        }
+
+        /// The schedules of LANES keys, for kernels that leave out `constant` in a round.
+        #[target_feature(enable = $features)]
+        fn schedule_inner(keys: &[[u8; 16]; LANES], constant: u8, out: &mut [[u32; 32]; LANES]) {
+            let anchor = Anchor(0);
+            core::hint::black_box(&anchor);
+            let mut raw = transpose(load_blocks(keys));
+            for (x, fk) in raw.iter_mut().zip(&crate::sm4::affine::FK_BYTES) {
+                *x = linear_in(xor(*x, dwords(u32::from_ne_bytes([*fk; 4]))));
+            }
+            let mut k = [
+                [raw[3], raw[2], raw[1], raw[0]],
+                [raw[7], raw[6], raw[5], raw[4]],
+                [raw[11], raw[10], raw[9], raw[8]],
+                [raw[15], raw[14], raw[13], raw[12]],
+            ];
+            let mut staged = [[0; 16]; LANES];
+            for q in 0..8 {
+                let mut planes = raw;
+                for w in 0..4 {
+                    let i = 4 * q + w;
+                    let ck = crate::sm4::affine::CK_IN[i].to_le_bytes();
+                    for j in 0..4 {
+                        let t = xor3(k[(w + 1) & 3][j], k[(w + 2) & 3][j], k[(w + 3) & 3][j]);
+                        let t = xor(t, dwords(u32::from_ne_bytes([ck[j]; 4])));
+                        planes[4 * w + j] = t;
+                    }
+                    let p0 = substitute_prime(planes[4 * w]);
+                    let p1 = substitute_prime(planes[4 * w + 1]);
+                    let p2 = substitute_prime(planes[4 * w + 2]);
+                    let p3 = substitute_prime(planes[4 * w + 3]);
+                    let k = &mut k[w];
+                    k[0] = xor(xor3(k[0], p0[0], p3[1]), xor(p2[2], p1[3]));
+                    k[1] = xor(xor3(k[1], p1[0], p0[1]), xor(p3[2], p2[3]));
+                    k[2] = xor(xor3(k[2], p2[0], p1[1]), xor(p0[2], p3[3]));
+                    k[3] = xor(xor3(k[3], p3[0], p2[1]), xor(p1[2], p0[3]));
+                    let carried = if crate::sm4::constants::carries_constant(i) {
+                        constant
+                    } else {
+                        0
+                    };
+                    let fold = dwords(u32::from_ne_bytes([crate::sm4::affine::IN ^ carried; 4]));
+                    for j in 0..4 {
+                        planes[4 * w + j] = xor(k[j], fold);
+                    }
+                }
+                store_blocks(&transpose(planes), &mut staged);
+                for (out, staged) in out.iter_mut().zip(&staged) {
+                    let (bytes, _) = staged.as_chunks::<4>();
+                    for (out, bytes) in out[4 * q..4 * q + 4].iter_mut().zip(bytes) {
+                        *out = u32::from_le_bytes(*bytes);
+                    }
+                }
+            }
+            crate::sm4::wipe::wipe(staged.as_flattened_mut());
+        }
+
+        /// The schedules of LANES keys, for kernels that leave out `constant` in a round.
+        pub(in crate::sm4) fn schedule(
+            _: $token,
+            keys: &[[u8; 16]; LANES],
+            constant: u8,
+            out: &mut [[u32; 32]; LANES],
+        ) {
+            // SAFETY: the token is the proof of the instructions.
+            unsafe { schedule_inner(keys, constant, out) }
         }
 
         /// Encrypts any number of blocks under one key.

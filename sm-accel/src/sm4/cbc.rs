@@ -1,9 +1,8 @@
 //! Cipher block chaining (GB/T 17964-2021, clause 7), on whole blocks: padding is the caller's.
 
-use zeroize::Zeroize;
-
 use super::keys::Sm4;
 use super::lanes::{Lanes, MOST};
+use super::wipe::wipe;
 use crate::cpu::Backend;
 
 #[inline]
@@ -15,12 +14,7 @@ impl Sm4 {
     /// Encrypts one chain in place. Each block waits for the one before; many chains belong into
     /// [`cbc_encrypt_many`].
     pub fn cbc_encrypt(&self, iv: &[u8; 16], blocks: &mut [[u8; 16]]) {
-        let mut chain = *iv;
-        for block in blocks {
-            xor(block, &chain);
-            self.encrypt_block(block);
-            chain = *block;
-        }
+        self.encrypt_chain(iv, blocks);
     }
 
     /// Decrypts one chain in place, its blocks side by side.
@@ -37,7 +31,7 @@ impl Sm4 {
                 *block = *plain;
             }
         }
-        plain.zeroize();
+        wipe(plain.as_flattened_mut());
     }
 }
 
@@ -128,5 +122,5 @@ fn encrypt_queue<'a, 'b: 'a>(
             }
         }
     }
-    staged.zeroize();
+    wipe(staged.as_flattened_mut());
 }

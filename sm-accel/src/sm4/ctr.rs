@@ -1,9 +1,8 @@
 //! Counter mode (GB/T 17964-2021, clause 9).
 
-use zeroize::Zeroize;
-
 use super::keys::Sm4;
 use super::lanes::{Lanes, MOST};
+use super::wipe::wipe;
 use crate::cpu::Backend;
 use crate::error::Error;
 
@@ -52,7 +51,7 @@ impl Sm4 {
                 *byte ^= key;
             }
         }
-        stream.zeroize();
+        wipe(stream.as_flattened_mut());
     }
 }
 
@@ -164,6 +163,7 @@ impl<'a> Shared<'a> {
                 *byte ^= key;
             }
         }
-        self.stream.zeroize();
+        wipe(self.stream.as_flattened_mut());
+        self.stream.clear();
     }
 }

@@ -5,14 +5,9 @@
 
 use core::arch::x86_64::*;
 
-use super::affine::{A1, A1_INVERSE, G0, G3, qword};
+use super::affine::{A1, A1_INVERSE, G0, G3, K_INV, K_INV_CONSTANT, qword};
 use super::byte_sliced::byte_sliced;
 use crate::cpu::Avx512Gfni;
-
-/// Lane of block i in a register: the order that `load_blocks` makes.
-pub(super) const fn lane(block: usize) -> usize {
-    16 * (block % 4) + block / 4
-}
 
 byte_sliced!("avx512f,avx512bw,gfni", Avx512Gfni, zmm);
 
@@ -35,4 +30,17 @@ fn substitute(t: V) -> (V, V) {
         _mm512_gf2p8affineinv_epi64_epi8(t, qwords(qword(G0)), 0),
         _mm512_gf2p8affineinv_epi64_epi8(t, qwords(qword(G3)), 0),
     )
+}
+
+/// The four maps of the key schedule.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,gfni")]
+fn substitute_prime(t: V) -> [V; 4] {
+    const CONSTANT: i32 = K_INV_CONSTANT as i32;
+    [
+        _mm512_gf2p8affineinv_epi64_epi8(t, qwords(qword(K_INV[0])), CONSTANT),
+        _mm512_gf2p8affineinv_epi64_epi8(t, qwords(qword(K_INV[1])), 0),
+        _mm512_gf2p8affineinv_epi64_epi8(t, qwords(qword(K_INV[2])), 0),
+        _mm512_gf2p8affineinv_epi64_epi8(t, qwords(qword(K_INV[3])), 0),
+    ]
 }

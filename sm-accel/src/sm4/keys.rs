@@ -2,12 +2,19 @@
 
 use core::fmt;
 
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::ZeroizeOnDrop;
 
+use super::portable;
+use super::wipe::wipe;
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-use super::{aesni, gfni_avx2, gfni_avx512, vaes};
-use super::{affine, portable};
+use super::{aesni, affine, gfni_avx2, gfni_avx512, single, vaes};
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+use crate::cpu::Avx2Aesni;
 use crate::cpu::{Backend, Kernels};
+
+/// Up to so many blocks are done one or two at a time, not in lanes.
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+const FEW: usize = 4;
 
 /// An SM4 key with its round keys, ready for use; constant time in every backend, wiped on drop.
 ///
@@ -31,10 +38,34 @@ impl Sm4 {
 
     /// Schedules `key` for `backend`.
     pub fn with_backend(backend: Backend, key: &[u8; 16]) -> Self {
-        let mut round_keys = [[0; 32]];
-        portable::schedule(core::slice::from_ref(key), &mut round_keys);
-        let [round_keys] = round_keys;
-        Self::from_standard(backend, round_keys)
+        let mut scheduled = Self {
+            backend,
+            round_keys: [0; 32],
+        };
+        match backend.kernels() {
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx2Aesni(_)
+            | Kernels::Avx2Vaes(_)
+            | Kernels::Avx2Gfni(_)
+            | Kernels::Avx512Gfni(_) => {
+                if let Some((token, for_gfni)) = single_of(backend) {
+                    let constant = if for_gfni {
+                        affine::ROUND_INV
+                    } else {
+                        affine::ROUND_AES
+                    };
+                    single::schedule(token, key, constant, &mut scheduled.round_keys);
+                }
+            }
+            _ => {
+                portable::schedule(
+                    core::slice::from_ref(key),
+                    core::slice::from_mut(&mut scheduled.round_keys),
+                );
+                portable::fold_constants(&mut scheduled.round_keys);
+            }
+        }
+        scheduled
     }
 
     /// Schedules many keys for the active backend, sixteen at a time.
@@ -45,36 +76,40 @@ impl Sm4 {
     /// Schedules many keys for `backend`, sixteen at a time.
     pub fn many_with_backend(backend: Backend, keys: &[[u8; 16]]) -> Vec<Self> {
         let mut out = Vec::with_capacity(keys.len());
-        let mut round_keys = [[0; 32]; portable::LANES];
-        for group in keys.chunks(portable::LANES) {
-            portable::schedule(group, &mut round_keys);
-            out.extend(
-                round_keys
-                    .iter()
-                    .take(group.len())
-                    .map(|keys| Self::from_standard(backend, *keys)),
-            );
+        let mut fill = |round_keys: &mut [[u32; 32]], count| {
+            out.extend(round_keys.iter().take(count).map(|words| Self {
+                backend,
+                round_keys: *words,
+            }));
+            wipe(round_keys.as_flattened_mut());
+        };
+        match backend.kernels() {
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx2Aesni(token) => in_lanes::<32>(keys, fill, |keys, out| {
+                aesni::schedule(token, keys, affine::ROUND_AES, out);
+            }),
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx2Vaes(token) => in_lanes::<32>(keys, fill, |keys, out| {
+                vaes::schedule(token, keys, affine::ROUND_AES, out);
+            }),
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx2Gfni(token) => in_lanes::<32>(keys, fill, |keys, out| {
+                gfni_avx2::schedule(token, keys, affine::ROUND_INV, out);
+            }),
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx512Gfni(token) => in_lanes::<64>(keys, fill, |keys, out| {
+                gfni_avx512::schedule(token, keys, affine::ROUND_INV, out);
+            }),
+            _ => {
+                let mut round_keys = [[0; 32]; portable::LANES];
+                for group in keys.chunks(portable::LANES) {
+                    portable::schedule(group, &mut round_keys);
+                    round_keys.iter_mut().for_each(portable::fold_constants);
+                    fill(&mut round_keys, group.len());
+                }
+            }
         }
-        round_keys.zeroize();
         out
-    }
-
-    fn from_standard(backend: Backend, mut round_keys: [u32; 32]) -> Self {
-        let transformed = match backend.kernels() {
-            Kernels::Portable => None,
-            Kernels::Avx2Aesni(_) | Kernels::Avx2Vaes(_) => Some(affine::ROUND_AES),
-            Kernels::Avx2Gfni(_) | Kernels::Avx512Gfni(_) => Some(affine::ROUND_INV),
-        };
-        match transformed {
-            None => portable::fold_constants(&mut round_keys),
-            Some(constant) => affine::transform_round_keys(&mut round_keys, constant),
-        }
-        let scheduled = Self {
-            backend,
-            round_keys,
-        };
-        round_keys.zeroize();
-        scheduled
     }
 
     /// The backend that this key was scheduled for.
@@ -94,6 +129,13 @@ impl Sm4 {
 
     /// Encrypts blocks in place, each by itself.
     pub(crate) fn encrypt_blocks(&self, blocks: &mut [[u8; 16]]) {
+        #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+        if blocks.len() <= FEW
+            && let Some((token, for_gfni)) = single_of(self.backend)
+        {
+            let words = &self.round_keys;
+            return single::encrypt(token, single::Keys { words, for_gfni }, blocks);
+        }
         match self.backend.kernels() {
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
             Kernels::Avx2Aesni(token) => aesni::encrypt(token, &self.round_keys, blocks),
@@ -114,8 +156,32 @@ impl Sm4 {
         }
     }
 
+    /// CBC encryption of one chain.
+    pub(super) fn encrypt_chain(&self, iv: &[u8; 16], blocks: &mut [[u8; 16]]) {
+        #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+        if let Some((token, for_gfni)) = single_of(self.backend) {
+            let words = &self.round_keys;
+            return single::cbc_encrypt(token, single::Keys { words, for_gfni }, iv, blocks);
+        }
+        let mut last = *iv;
+        for block in blocks {
+            for (byte, last) in block.iter_mut().zip(last) {
+                *byte ^= last;
+            }
+            self.encrypt_block(block);
+            last = *block;
+        }
+    }
+
     /// Decrypts blocks in place, each by itself.
     pub(crate) fn decrypt_blocks(&self, blocks: &mut [[u8; 16]]) {
+        #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+        if blocks.len() <= FEW
+            && let Some((token, for_gfni)) = single_of(self.backend)
+        {
+            let words = &self.round_keys;
+            return single::decrypt(token, single::Keys { words, for_gfni }, blocks);
+        }
         match self.backend.kernels() {
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
             Kernels::Avx2Aesni(token) => aesni::decrypt(token, &self.round_keys, blocks),
@@ -136,6 +202,42 @@ impl Sm4 {
     }
 }
 
+/// The proof for [`single`], and whether the backend's round keys are those of the kernels with GFNI.
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+fn single_of(backend: Backend) -> Option<(Avx2Aesni, bool)> {
+    match backend.kernels() {
+        Kernels::Portable => None,
+        Kernels::Avx2Aesni(token) => Some((token, false)),
+        Kernels::Avx2Vaes(token) => Some((token.into(), false)),
+        Kernels::Avx2Gfni(token) => Some((token.into(), true)),
+        Kernels::Avx512Gfni(token) => Some((token.into(), true)),
+    }
+}
+
+/// Schedules keys N at a time.
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+fn in_lanes<const N: usize>(
+    keys: &[[u8; 16]],
+    mut fill: impl FnMut(&mut [[u32; 32]], usize),
+    schedule: impl Fn(&[[u8; 16]; N], &mut [[u32; 32]; N]),
+) {
+    let mut round_keys = [[0; 32]; N];
+    let (whole, rest) = keys.as_chunks::<N>();
+    for group in whole {
+        schedule(group, &mut round_keys);
+        fill(&mut round_keys, N);
+    }
+    if !rest.is_empty() {
+        let mut group = [[0; 16]; N];
+        for (to, from) in group.iter_mut().zip(rest) {
+            *to = *from;
+        }
+        schedule(&group, &mut round_keys);
+        wipe(group.as_flattened_mut());
+        fill(&mut round_keys, rest.len());
+    }
+}
+
 impl fmt::Debug for Sm4 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sm4")
@@ -146,7 +248,7 @@ impl fmt::Debug for Sm4 {
 
 impl Drop for Sm4 {
     fn drop(&mut self) {
-        self.round_keys.zeroize();
+        wipe(&mut self.round_keys);
     }
 }
 

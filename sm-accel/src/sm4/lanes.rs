@@ -1,9 +1,8 @@
 //! Blocks under different keys side by side.
 
-use zeroize::Zeroize;
-
 use super::keys::Sm4;
 use super::portable;
+use super::wipe::wipe;
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 use super::{aesni, gfni_avx2, gfni_avx512, vaes};
 use crate::cpu::{Backend, Kernels};
@@ -76,7 +75,7 @@ impl<'a> Lanes<'a> {
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
             Keys::Bytes32(sliced) => put(sliced, lane, key.round_keys()),
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-            Keys::Bytes64(sliced) => put(sliced, gfni_avx512::lane(lane), key.round_keys()),
+            Keys::Bytes64(sliced) => put(sliced, lane, key.round_keys()),
         }
     }
 
@@ -112,14 +111,18 @@ impl<'a> Lanes<'a> {
     }
 }
 
+/// Bytes of `round_keys` to where the kernels, which load N/16 blocks into a register, have block `lane`.
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 fn put<const N: usize>(sliced: &mut [[[u8; N]; 4]; 32], lane: usize, round_keys: &[u32; 32]) {
+    let group = const { N / 16 };
+    #[allow(clippy::arithmetic_side_effects)] // Below N for every lane below N.
+    let position = 16 * (lane % group) + lane / group;
     for (to, from) in sliced.as_flattened_mut().iter_mut().zip(
         round_keys
             .iter()
             .flat_map(|round_key| round_key.to_le_bytes()),
     ) {
-        if let Some(to) = to.get_mut(lane) {
+        if let Some(to) = to.get_mut(position) {
             *to = from;
         }
     }
@@ -140,17 +143,17 @@ fn padded<const N: usize>(blocks: &mut [[u8; 16]], kernel: impl FnOnce(&mut [[u8
     for (to, from) in blocks.iter_mut().zip(&all) {
         *to = *from;
     }
-    all.zeroize();
+    wipe(all.as_flattened_mut());
 }
 
 impl Drop for Lanes<'_> {
     fn drop(&mut self) {
         match &mut self.keys {
-            Keys::Words(words) => words.as_flattened_mut().zeroize(),
+            Keys::Words(words) => wipe(words.as_flattened_mut()),
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-            Keys::Bytes32(sliced) => sliced.as_flattened_mut().as_flattened_mut().zeroize(),
+            Keys::Bytes32(sliced) => wipe(sliced.as_flattened_mut().as_flattened_mut()),
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-            Keys::Bytes64(sliced) => sliced.as_flattened_mut().as_flattened_mut().zeroize(),
+            Keys::Bytes64(sliced) => wipe(sliced.as_flattened_mut().as_flattened_mut()),
         }
     }
 }

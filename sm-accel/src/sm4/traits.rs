@@ -7,10 +7,10 @@ use cipher::{
     BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, Key, KeyInit,
     KeySizeUser, ParBlocks, ParBlocksSizeUser,
 };
-use zeroize::Zeroize;
 
 use super::keys::Sm4;
 use super::lanes::MOST;
+use super::wipe::wipe;
 
 impl KeySizeUser for Sm4 {
     type KeySize = U16;
@@ -64,7 +64,7 @@ fn through(mut blocks: InOutBuf<'_, '_, Block<Sm4>>, work: impl Fn(&mut [[u8; 16
         }
         blocks = rest;
     }
-    buffer.zeroize();
+    wipe(buffer.as_flattened_mut());
 }
 
 impl BlockCipherEncBackend for Sm4 {

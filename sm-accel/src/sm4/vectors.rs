@@ -41,35 +41,23 @@ pub(super) mod ymm {
         // SAFETY: reads the 32 bytes of `x`.
         unsafe { _mm256_loadu_si256(x.as_ptr().cast()) }
     }
-    /// Register i holds block i and block 16 + i.
+    /// Register i holds the blocks 2i and 2i + 1: any order will do, if `store_blocks` has the same.
     #[inline]
     #[target_feature(enable = "avx2")]
     pub(in super::super) fn load_blocks(blocks: &[[u8; 16]; LANES]) -> [V; 16] {
         let mut x = [zero(); 16];
         for (i, x) in x.iter_mut().enumerate() {
-            // SAFETY: i < 16, so both loads read one of the 32 blocks.
-            *x = unsafe {
-                _mm256_inserti128_si256(
-                    _mm256_castsi128_si256(_mm_loadu_si128(blocks[i].as_ptr().cast())),
-                    _mm_loadu_si128(blocks[i + 16].as_ptr().cast()),
-                    1,
-                )
-            };
+            // SAFETY: i < 16, so the load reads 2 of the 32 blocks.
+            *x = unsafe { _mm256_loadu_si256(blocks[2 * i..2 * i + 2].as_ptr().cast()) };
         }
         x
     }
     #[inline]
     #[target_feature(enable = "avx2")]
     pub(in super::super) fn store_blocks(x: &[V; 16], blocks: &mut [[u8; 16]; LANES]) {
-        for i in 0..16 {
-            // SAFETY: i < 16, so both stores write one of the 32 blocks.
-            unsafe {
-                _mm_storeu_si128(blocks[i].as_mut_ptr().cast(), _mm256_castsi256_si128(x[i]));
-                _mm_storeu_si128(
-                    blocks[i + 16].as_mut_ptr().cast(),
-                    _mm256_extracti128_si256(x[i], 1),
-                );
-            }
+        for (i, x) in x.iter().enumerate() {
+            // SAFETY: i < 16, so the store writes 2 of the 32 blocks.
+            unsafe { _mm256_storeu_si256(blocks[2 * i..2 * i + 2].as_mut_ptr().cast(), *x) }
         }
     }
     #[inline]
