@@ -1,9 +1,16 @@
 //! SM4 (GB/T 32907-2016) and its modes.
 
+#[cfg(feature = "aead")]
+mod aead;
 mod cbc;
+mod ccm;
 mod constants;
 mod ctr;
+mod gcm;
+mod ghash;
+mod jobs;
 mod keys;
+mod keystream;
 mod lanes;
 mod portable;
 mod sbox;
@@ -28,12 +35,13 @@ mod vaes;
 mod vectors;
 
 pub use cbc::{CbcJob, cbc_decrypt_many, cbc_encrypt_many};
+pub use ccm::Sm4Ccm;
 pub use ctr::{CtrJob, ctr_many};
+pub use gcm::Sm4Gcm;
+pub use jobs::{OpenJob, SealJob};
 pub use keys::Sm4;
 
 use crate::cpu::{Backend, Kernels};
-
-mod ghash;
 
 pub(crate) use ghash::kernel_name as ghash_kernel_name;
 

@@ -72,8 +72,8 @@ fn absorb(key: &Key, hash: u128, blocks: &[[u8; 16]]) -> u128 {
     for group in groups {
         let mut sum = Sum::zero();
         // The block that waits for the last reduction comes last.
-        for i in 1..GROUP {
-            sum.add(load_block(&group[i]), &key.powers[i], key.middles[i]);
+        for (i, block) in group.iter().enumerate().skip(1) {
+            sum.add(load_block(block), &key.powers[i], key.middles[i]);
         }
         let first = _mm_xor_si128(load_block(&group[0]), hash);
         sum.add(first, &key.powers[0], key.middles[0]);

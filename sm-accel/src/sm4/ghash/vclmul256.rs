@@ -94,7 +94,7 @@ fn absorb(key: &Key, hash: u128, blocks: &[[u8; 16]]) -> u128 {
     if !rest.is_empty() {
         let start = GROUP - rest.len();
         let (rest_pairs, _) = rest[rest.len() % 2..].as_chunks::<2>();
-        let first_pair = (start + 1) / 2;
+        let first_pair = start.div_ceil(2);
         let mut sum = Sum::zero();
         if rest.len() % 2 == 1 {
             // A lone first block: zeros in the upper lane add nothing.
