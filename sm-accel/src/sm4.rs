@@ -14,6 +14,7 @@ mod keystream;
 mod lanes;
 mod portable;
 mod sbox;
+mod side_by_side;
 mod traits;
 mod wipe;
 

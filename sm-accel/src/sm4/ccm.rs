@@ -3,11 +3,14 @@
 use core::fmt;
 
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, zeroize_bytes};
+use zeroize::Zeroize;
 
-use super::jobs::{OpenJob, RUN, SealJob, same_key};
+use super::jobs::{OpenJob, SealJob, run_length};
 use super::keys::Sm4;
 use super::keystream::{Stream, add, apply_many, blocks, next_counter};
+use super::lanes::MOST;
+use super::side_by_side::{self, Chain};
+use super::wipe::wipe;
 use crate::cpu::Backend;
 use crate::error::Error;
 
@@ -72,13 +75,7 @@ impl<const TAG: usize> Sm4Ccm<TAG> {
         text: &mut [u8],
     ) -> Result<[u8; TAG], Error> {
         let counter = first_counter(nonce, text)?;
-        let mut mac = [[0; 16]];
-        macs::<TAG>(
-            &self.cipher,
-            &[Message::new::<TAG>(counter, aad, text)],
-            &mut mac,
-        );
-        let [mut tag] = mac;
+        let mut tag = self.mac(counter, aad, text);
         let mut mask = counter;
         self.cipher.encrypt_block(&mut mask);
         add(&mut tag, &mask);
@@ -104,13 +101,7 @@ impl<const TAG: usize> Sm4Ccm<TAG> {
     ) -> Result<(), Error> {
         let counter = first_counter(nonce, text)?;
         self.cipher.ctr32_xor(&mut next_counter(counter), text);
-        let mut mac = [[0; 16]];
-        macs::<TAG>(
-            &self.cipher,
-            &[Message::new::<TAG>(counter, aad, text)],
-            &mut mac,
-        );
-        let [mut mac] = mac;
+        let mut mac = self.mac(counter, aad, text);
         let mut mask = counter;
         self.cipher.encrypt_block(&mut mask);
         add(&mut mac, &mask);
@@ -121,6 +112,16 @@ impl<const TAG: usize> Sm4Ccm<TAG> {
         mask.zeroize();
         mac.zeroize();
         verified
+    }
+
+    fn mac(&self, counter: [u8; 16], aad: &[u8], text: &[u8]) -> [u8; 16] {
+        let mut message = Message::new::<TAG>(&self.cipher, counter, aad, text);
+        let mut block = [0; 16];
+        while message.next(&mut block) {
+            self.cipher.encrypt_block(&mut block);
+            message.take(&block);
+        }
+        message.mac
     }
 
     /// The ciphertext of `text` with the tag behind it.
@@ -147,33 +148,50 @@ impl<const TAG: usize> Sm4Ccm<TAG> {
         Ok(text)
     }
 
-    /// [`seal_in_place`](Self::seal_in_place) for every job, one result each. Jobs under one key, side by side,
-    /// run in the cipher's lanes.
+    /// [`seal_in_place`](Self::seal_in_place) for every job, one result each. Messages run side by side, under one
+    /// key or many.
     pub fn seal_many(jobs: &mut [SealJob<'_, Self>]) -> Vec<Result<[u8; TAG], Error>> {
         let mut results = Vec::with_capacity(jobs.len());
         let mut rest = jobs;
-        while let Some(key) = rest.first().map(|job| job.key) {
-            let (run, others) = rest.split_at_mut(same_key(rest, |job| job.key));
+        while !rest.is_empty() {
+            let (run, others) = rest.split_at_mut(run_length(rest, |job| &job.key.cipher));
             rest = others;
             let counters: Vec<_> = run
                 .iter()
                 .map(|job| first_counter(job.nonce, job.text))
                 .collect();
-            let messages: Vec<_> = run
+            let mut messages: Vec<_> = run
                 .iter()
                 .zip(&counters)
                 .filter_map(|(job, counter)| {
-                    Some(Message::new::<TAG>((*counter).ok()?, job.aad, job.text))
+                    let counter = (*counter).ok()?;
+                    Some(Message::new::<TAG>(
+                        &job.key.cipher,
+                        counter,
+                        job.aad,
+                        job.text,
+                    ))
                 })
                 .collect();
-            let mut tags = [[0; 16]; RUN];
-            key.masked_macs(&messages, &mut tags);
+            run_macs(&mut messages);
+            let mut tags: Vec<_> = messages.iter().map(|message| message.mac).collect();
+            drop(messages);
+            let mut masks = vec![[0; 16]; tags.len()];
+            let mut free = masks.iter_mut();
             let mut streams: Vec<_> = run
                 .iter_mut()
                 .zip(&counters)
-                .filter_map(|(job, counter)| stream((*counter).ok()?, job.text))
+                .filter_map(|(job, counter)| {
+                    Some(Stream {
+                        cipher: &job.key.cipher,
+                        counter: (*counter).ok()?,
+                        mask: free.next(),
+                        text: &mut *job.text,
+                    })
+                })
                 .collect();
-            apply_many(&key.cipher, &mut streams);
+            apply_many(&mut streams);
+            add(tags.as_flattened_mut(), masks.as_flattened());
             let mut tags = tags.iter();
             for counter in counters {
                 results.push(counter.and_then(|_| {
@@ -181,6 +199,7 @@ impl<const TAG: usize> Sm4Ccm<TAG> {
                     Ok(shorten(tag))
                 }));
             }
+            wipe(&mut masks);
         }
         results
     }
@@ -190,54 +209,60 @@ impl<const TAG: usize> Sm4Ccm<TAG> {
     pub fn open_many(jobs: &mut [OpenJob<'_, Self, TAG>]) -> Vec<Result<(), Error>> {
         let mut results = Vec::with_capacity(jobs.len());
         let mut rest = jobs;
-        while let Some(key) = rest.first().map(|job| job.key) {
-            let (run, others) = rest.split_at_mut(same_key(rest, |job| job.key));
+        while !rest.is_empty() {
+            let (run, others) = rest.split_at_mut(run_length(rest, |job| &job.key.cipher));
             rest = others;
             let counters: Vec<_> = run
                 .iter()
                 .map(|job| first_counter(job.nonce, job.text))
                 .collect();
+            let mut masks = vec![[0; 16]; run.len()];
+            let mut free = masks.iter_mut();
             let mut streams: Vec<_> = run
                 .iter_mut()
                 .zip(&counters)
-                .filter_map(|(job, counter)| stream((*counter).ok()?, job.text))
+                .filter_map(|(job, counter)| {
+                    Some(Stream {
+                        cipher: &job.key.cipher,
+                        counter: (*counter).ok()?,
+                        mask: free.next(),
+                        text: &mut *job.text,
+                    })
+                })
                 .collect();
-            apply_many(&key.cipher, &mut streams);
-            let messages: Vec<_> = run
+            apply_many(&mut streams);
+            drop(streams);
+            let mut messages: Vec<_> = run
                 .iter()
                 .zip(&counters)
                 .filter_map(|(job, counter)| {
-                    Some(Message::new::<TAG>((*counter).ok()?, job.aad, job.text))
+                    let counter = (*counter).ok()?;
+                    Some(Message::new::<TAG>(
+                        &job.key.cipher,
+                        counter,
+                        job.aad,
+                        job.text,
+                    ))
                 })
                 .collect();
-            let mut tags = [[0; 16]; RUN];
-            key.masked_macs(&messages, &mut tags);
+            run_macs(&mut messages);
+            let mut tags: Vec<_> = messages.iter().map(|message| message.mac).collect();
+            drop(messages);
+            add(tags.as_flattened_mut(), masks.as_flattened());
             let mut computed = tags.iter();
             for (job, counter) in run.iter_mut().zip(counters) {
                 results.push(counter.and_then(|counter| {
                     let tag = computed.next().ok_or(Error::Decryption)?;
                     verify(tag, job.tag).inspect_err(|_| {
-                        key.cipher.ctr32_xor(&mut next_counter(counter), job.text);
+                        let mut counter = next_counter(counter);
+                        job.key.cipher.ctr32_xor(&mut counter, job.text);
                     })
                 }));
             }
-            zeroize_bytes(tags.as_flattened_mut());
+            wipe(&mut tags);
+            wipe(&mut masks);
         }
         results
-    }
-
-    /// Full tags of `messages`, at most [`RUN`].
-    fn masked_macs(&self, messages: &[Message<'_>], tags: &mut [[u8; 16]; RUN]) {
-        macs::<TAG>(&self.cipher, messages, tags);
-        let mut masks = [[0; 16]; RUN];
-        for (mask, message) in masks.iter_mut().zip(messages) {
-            *mask = message.counter;
-        }
-        if let Some(masks) = masks.get_mut(..messages.len()) {
-            self.cipher.encrypt_blocks(masks);
-        }
-        add(tags.as_flattened_mut(), masks.as_flattened());
-        zeroize_bytes(masks.as_flattened_mut());
     }
 }
 
@@ -247,13 +272,6 @@ impl<const TAG: usize> fmt::Debug for Sm4Ccm<TAG> {
             .field("backend", &self.backend())
             .finish_non_exhaustive()
     }
-}
-
-fn stream(counter: [u8; 16], text: &mut [u8]) -> Option<Stream<'_>> {
-    Some(Stream {
-        counter: next_counter(counter),
-        text,
-    })
 }
 
 /// The counter block A0 (RFC 3610, 2.3), after a check of the lengths.
@@ -291,7 +309,10 @@ fn check_lengths(nonce: usize, text: u64) -> Result<(), Error> {
 
 /// What the MAC reads: B0, the length of `aad` and `aad`, `text`, the two filled up with zeros.
 struct Message<'a> {
-    counter: [u8; 16],
+    cipher: &'a Sm4,
+    /// The CBC-MAC so far, over `done` blocks.
+    mac: [u8; 16],
+    done: usize,
     first: [u8; 16],
     header: [u8; 10],
     header_length: usize,
@@ -299,9 +320,40 @@ struct Message<'a> {
     text: &'a [u8],
 }
 
+impl Drop for Message<'_> {
+    fn drop(&mut self) {
+        self.mac.zeroize();
+    }
+}
+
+impl<'a> Chain<'a> for Message<'a> {
+    fn key(&self) -> &'a Sm4 {
+        self.cipher
+    }
+
+    fn next(&mut self, block: &mut [u8; 16]) -> bool {
+        let more = self.is_under_way();
+        if more {
+            *block = self.mac;
+            self.add_block(self.done, block);
+        }
+        more
+    }
+
+    fn take(&mut self, block: &[u8; 16]) {
+        self.mac = *block;
+        self.done = self.done.saturating_add(1);
+    }
+}
+
 impl<'a> Message<'a> {
     /// From the counter block A0, whose flags and nonce B0 shares.
-    fn new<const TAG: usize>(counter: [u8; 16], aad: &'a [u8], text: &'a [u8]) -> Self {
+    fn new<const TAG: usize>(
+        cipher: &'a Sm4,
+        counter: [u8; 16],
+        aad: &'a [u8],
+        text: &'a [u8],
+    ) -> Self {
         let length = |length| u64::try_from(length).unwrap_or(u64::MAX);
         // B0 = flags, nonce, length of the text; it fits its bytes, which A0 has as zeros.
         let tag = u128::from(length(TAG.saturating_sub(2)) / 2) << 3;
@@ -319,13 +371,19 @@ impl<'a> Message<'a> {
             bytes = *header;
         }
         Self {
-            counter,
+            cipher,
+            mac: [0; 16],
+            done: 0,
             first: first.to_be_bytes(),
             header: bytes,
             header_length,
             aad,
             text,
         }
+    }
+
+    fn is_under_way(&self) -> bool {
+        self.done < self.blocks()
     }
 
     fn aad_blocks(&self) -> usize {
@@ -368,42 +426,43 @@ impl<'a> Message<'a> {
     }
 }
 
-/// CBC-MACs of up to [`RUN`] messages side by side.
-fn macs<const TAG: usize>(cipher: &Sm4, messages: &[Message<'_>], macs: &mut [[u8; 16]]) {
-    if let ([message], [mac, ..]) = (messages, &mut *macs) {
-        for index in 0..message.blocks() {
-            message.add_block(index, mac);
-            cipher.encrypt_block(mac);
-        }
+/// Runs all CBC-MACs to their ends; all keys have one backend.
+fn run_macs(messages: &mut [Message<'_>]) {
+    let Some(cipher) = messages.first().map(|message| message.cipher) else {
+        return;
+    };
+    if !messages
+        .iter()
+        .all(|message| core::ptr::eq(message.cipher, cipher))
+    {
+        side_by_side::run(messages);
         return;
     }
-    let longest = messages.iter().map(Message::blocks).max().unwrap_or(0);
-    let mut lanes = [[0; 16]; RUN];
-    for index in 0..longest {
-        let alive = |message: &Message<'_>| index < message.blocks();
-        let mut active = 0_usize;
-        for (message, mac) in messages.iter().zip(macs.iter()) {
-            if let Some(lane) = lanes.get_mut(active)
-                && alive(message)
-            {
-                *lane = *mac;
-                message.add_block(index, lane);
-                active = active.saturating_add(1);
+    // Under one key the lanes may be used by whoever is left.
+    let mut blocks = [[0; 16]; MOST];
+    for group in messages.chunks_mut(MOST) {
+        loop {
+            let mut busy = 0_usize;
+            for message in group.iter_mut() {
+                if let Some(block) = blocks.get_mut(busy)
+                    && message.next(block)
+                {
+                    busy = busy.saturating_add(1);
+                }
             }
-        }
-        if let Some(lanes) = lanes.get_mut(..active) {
-            cipher.encrypt_blocks(lanes);
-        }
-        let mut done = lanes.iter();
-        for (message, mac) in messages.iter().zip(macs.iter_mut()) {
-            if alive(message)
-                && let Some(lane) = done.next()
-            {
-                *mac = *lane;
+            let Some(used) = blocks.get_mut(..busy).filter(|used| !used.is_empty()) else {
+                break;
+            };
+            cipher.encrypt_blocks(used);
+            let mut done = used.iter();
+            for message in group.iter_mut().filter(|message| message.is_under_way()) {
+                if let Some(block) = done.next() {
+                    message.take(block);
+                }
             }
         }
     }
-    zeroize_bytes(lanes.as_flattened_mut());
+    wipe(&mut blocks);
 }
 
 fn shorten<const TAG: usize>(tag: &[u8; 16]) -> [u8; TAG] {
@@ -452,9 +511,10 @@ mod tests {
     /// SP 800-38C, A.2.2: all three forms of the length of associated data, without the data.
     #[test]
     fn forms_of_the_aad_length() {
+        let cipher = Sm4::with_backend(Backend::PORTABLE, &[0; 16]);
         let aad = vec![0; 0x1_0000];
         let header = |length: usize| {
-            let message = Message::new::<16>([0; 16], &aad[..length], &[]);
+            let message = Message::new::<16>(&cipher, [0; 16], &aad[..length], &[]);
             message.header[..message.header_length].to_vec()
         };
         assert_eq!(header(0), []);

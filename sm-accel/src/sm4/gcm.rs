@@ -3,12 +3,13 @@
 use core::fmt;
 
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, zeroize_bytes};
+use zeroize::Zeroize;
 
 use super::ghash::{HashKey, State};
-use super::jobs::{OpenJob, RUN, SealJob, same_key};
+use super::jobs::{OpenJob, SealJob, run_length};
 use super::keys::Sm4;
 use super::keystream::{Stream, add, apply_many, blocks, fill_counters, next_counter};
+use super::wipe::wipe;
 use crate::cpu::Backend;
 use crate::error::Error;
 
@@ -137,38 +138,35 @@ impl<const TAG: usize> Sm4Gcm<TAG> {
         Ok(text)
     }
 
-    /// [`seal_in_place`](Self::seal_in_place) for every job, one result each. Short texts under one key, side by
-    /// side, are encrypted together.
+    /// [`seal_in_place`](Self::seal_in_place) for every job, one result each. Short texts are encrypted side by
+    /// side, under one key or many.
     pub fn seal_many(jobs: &mut [SealJob<'_, Self>]) -> Vec<Result<[u8; TAG], Error>> {
         let mut results = Vec::with_capacity(jobs.len());
         let mut rest = jobs;
-        while let Some(key) = rest.first().map(|job| job.key) {
-            let (run, others) = rest.split_at_mut(same_key(rest, |job| job.key));
+        while !rest.is_empty() {
+            let (run, others) = rest.split_at_mut(run_length(rest, |job| &job.key.cipher));
             rest = others;
-            let count = run.len();
-            let mut masks = [[0; 16]; RUN];
+            let mut masks = vec![[0; 16]; run.len()];
             let mut streams = Vec::with_capacity(run.len());
             for (job, mask) in run.iter_mut().zip(&mut masks) {
-                let checked = check(job.nonce, job.aad, job.text);
-                if checked.is_ok() {
-                    *mask = key.first_counter(job.nonce);
+                if check(job.nonce, job.aad, job.text).is_ok() {
                     streams.push(Stream {
-                        counter: next_counter(*mask),
+                        cipher: &job.key.cipher,
+                        counter: job.key.first_counter(job.nonce),
+                        mask: Some(mask),
                         text: &mut *job.text,
                     });
                 }
-                results.push(checked.map(|()| [0; TAG]));
             }
-            key.encrypt_masks(&mut masks, count);
-            apply_many(&key.cipher, &mut streams);
-            let start = results.len().saturating_sub(count);
-            let tags = results.get_mut(start..).unwrap_or_default();
-            for ((job, mask), tag) in run.iter().zip(&masks).zip(tags) {
-                if let Ok(tag) = tag {
-                    *tag = shorten(&key.tag(job.aad, job.text, mask));
-                }
+            apply_many(&mut streams);
+            drop(streams);
+            for (job, mask) in run.iter().zip(&masks) {
+                results.push(
+                    check(job.nonce, job.aad, job.text)
+                        .map(|()| shorten(&job.key.tag(job.aad, job.text, mask))),
+                );
             }
-            zeroize_bytes(masks.as_flattened_mut());
+            wipe(&mut masks);
         }
         results
     }
@@ -178,39 +176,42 @@ impl<const TAG: usize> Sm4Gcm<TAG> {
     pub fn open_many(jobs: &mut [OpenJob<'_, Self, TAG>]) -> Vec<Result<(), Error>> {
         let mut results = Vec::with_capacity(jobs.len());
         let mut rest = jobs;
-        while let Some(key) = rest.first().map(|job| job.key) {
-            let (run, others) = rest.split_at_mut(same_key(rest, |job| job.key));
+        while !rest.is_empty() {
+            let (run, others) = rest.split_at_mut(run_length(rest, |job| &job.key.cipher));
             rest = others;
-            let mut counters = [[0; 16]; RUN];
-            for (job, counter) in run.iter().zip(&mut counters) {
+            let mut counters = vec![[0; 16]; run.len()];
+            let mut masks = counters.clone();
+            let mut streams = Vec::with_capacity(run.len());
+            for ((job, counter), mask) in run.iter().zip(&mut counters).zip(&mut masks) {
                 if check(job.nonce, job.aad, job.text).is_ok() {
-                    *counter = key.first_counter(job.nonce);
+                    *counter = job.key.first_counter(job.nonce);
+                    streams.push(Stream {
+                        cipher: &job.key.cipher,
+                        counter: *counter,
+                        mask: Some(mask),
+                        text: &mut [],
+                    });
                 }
             }
-            let mut masks = counters;
-            key.encrypt_masks(&mut masks, run.len());
+            apply_many(&mut streams);
             let mut streams = Vec::with_capacity(run.len());
             for ((job, counter), mask) in run.iter_mut().zip(&counters).zip(&masks) {
                 let opened = check(job.nonce, job.aad, job.text)
-                    .and_then(|()| verify(&key.tag(job.aad, job.text, mask), job.tag));
+                    .and_then(|()| verify(&job.key.tag(job.aad, job.text, mask), job.tag));
                 if opened.is_ok() {
                     streams.push(Stream {
+                        cipher: &job.key.cipher,
                         counter: next_counter(*counter),
+                        mask: None,
                         text: &mut *job.text,
                     });
                 }
                 results.push(opened);
             }
-            apply_many(&key.cipher, &mut streams);
-            zeroize_bytes(masks.as_flattened_mut());
+            apply_many(&mut streams);
+            wipe(&mut masks);
         }
         results
-    }
-
-    fn encrypt_masks(&self, masks: &mut [[u8; 16]; RUN], count: usize) {
-        if let Some(masks) = masks.get_mut(..count) {
-            self.cipher.encrypt_blocks(masks);
-        }
     }
 
     /// J0 (SP 800-38D, 7.1, step 2).
@@ -233,7 +234,7 @@ impl<const TAG: usize> Sm4Gcm<TAG> {
         let tag = if blocks(text) < SHORT {
             let mut stream = self.short_stream(j0, text.len(), &mut mask);
             add(text, stream.as_flattened());
-            zeroize_bytes(stream.as_flattened_mut());
+            wipe(&mut stream);
             self.tag(aad, text, &mask)
         } else {
             mask = j0;
@@ -266,7 +267,7 @@ impl<const TAG: usize> Sm4Gcm<TAG> {
             if verified.is_ok() {
                 add(text, stream.as_flattened());
             }
-            zeroize_bytes(stream.as_flattened_mut());
+            wipe(&mut stream);
         } else {
             mask = j0;
             self.cipher.encrypt_block(&mut mask);

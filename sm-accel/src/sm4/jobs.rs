@@ -2,9 +2,11 @@
 
 use core::fmt;
 
+use super::keys::Sm4;
+
 /// One text to seal in a batch, in place. `K` is [`Sm4Gcm`](super::Sm4Gcm) or [`Sm4Ccm`](super::Sm4Ccm).
 pub struct SealJob<'a, K> {
-    /// The key. Jobs of one key, side by side in a batch, share the cipher's lanes.
+    /// The key. Many jobs of one key go fastest side by side.
     pub key: &'a K,
     /// The nonce, never used before with this key.
     pub nonce: &'a [u8],
@@ -16,7 +18,7 @@ pub struct SealJob<'a, K> {
 
 /// One ciphertext to open in a batch, in place.
 pub struct OpenJob<'a, K, const TAG: usize = 16> {
-    /// The key. Jobs of one key, side by side in a batch, share the cipher's lanes.
+    /// The key. Many jobs of one key go fastest side by side.
     pub key: &'a K,
     /// The nonce that the text was sealed with.
     pub nonce: &'a [u8],
@@ -40,16 +42,26 @@ impl<K, const TAG: usize> fmt::Debug for OpenJob<'_, K, TAG> {
     }
 }
 
-/// Jobs whose lanes are filled together.
-pub(super) const RUN: usize = 64;
+/// The most jobs of a run.
+pub(super) const RUN: usize = 256;
 
-/// How many of the first jobs have the same key, up to [`RUN`].
-pub(super) fn same_key<J, K>(jobs: &[J], key: impl Fn(&J) -> &K) -> usize {
-    let Some(first) = jobs.first() else {
+/// From so many on, jobs of one key go by themselves: the kernels then need no keys by lane.
+const ENOUGH: usize = 16;
+
+/// How many of the first jobs are worked on together: many of one key, or any of one backend.
+pub(super) fn run_length<J>(jobs: &[J], cipher: impl Fn(&J) -> &Sm4) -> usize {
+    let Some(first) = jobs.first().map(&cipher) else {
         return 0;
     };
-    jobs.iter()
-        .take(RUN)
-        .take_while(|job| core::ptr::eq(key(job), key(first)))
-        .count()
+    let leading = |together: &dyn Fn(&Sm4) -> bool| {
+        jobs.iter()
+            .take(RUN)
+            .take_while(|job| together(cipher(job)))
+            .count()
+    };
+    let same = leading(&|other| core::ptr::eq(other, first));
+    if same >= ENOUGH {
+        return same;
+    }
+    leading(&|other| other.backend() == first.backend())
 }

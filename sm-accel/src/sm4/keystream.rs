@@ -1,6 +1,8 @@
 //! Key streams of many short texts, gathered so that the cipher's lanes are full.
 
 use super::keys::Sm4;
+use super::side_by_side::{self, Chain};
+use super::wipe::wipe;
 
 /// Blocks encrypted together.
 const WINDOW: usize = 256;
@@ -8,20 +10,99 @@ const WINDOW: usize = 256;
 /// A text of more blocks fills the lanes by itself.
 const SHORT: usize = 64;
 
-/// A text and its first counter block. The last four bytes of the counter must not be about to carry beyond
-/// what the mode allows: they wrap.
+/// A text and its key stream's first counter block, whose last four bytes count, and wrap.
 pub(super) struct Stream<'a> {
+    pub(super) cipher: &'a Sm4,
     pub(super) counter: [u8; 16],
+    /// Takes the first block of the key stream, where the mode needs it for the tag.
+    pub(super) mask: Option<&'a mut [u8; 16]>,
+    /// The following blocks are added.
     pub(super) text: &'a mut [u8],
 }
 
-/// Adds to each text its key stream.
-pub(super) fn apply_many(cipher: &Sm4, streams: &mut [Stream<'_>]) {
+impl Stream<'_> {
+    fn blocks(&self) -> usize {
+        blocks(self.text).saturating_add(usize::from(self.mask.is_some()))
+    }
+
+    /// Takes its whole key stream.
+    fn take_all(&mut self, keys: &[[u8; 16]]) {
+        let mut keys = keys;
+        if let (Some(mask), [first, others @ ..]) = (self.mask.take(), keys) {
+            *mask = *first;
+            keys = others;
+        }
+        add(self.text, keys.as_flattened());
+    }
+
+    /// A text that fills the lanes by itself.
+    fn apply(&mut self) {
+        if let Some(mask) = self.mask.take() {
+            *mask = self.counter;
+            self.counter = next_counter(self.counter);
+            self.cipher.encrypt_block(mask);
+        }
+        self.cipher.ctr32_xor(&mut self.counter, self.text);
+    }
+}
+
+impl<'a> Chain<'a> for Stream<'a> {
+    fn key(&self) -> &'a Sm4 {
+        self.cipher
+    }
+
+    fn next(&mut self, block: &mut [u8; 16]) -> bool {
+        *block = self.counter;
+        self.mask.is_some() || !self.text.is_empty()
+    }
+
+    fn take(&mut self, block: &[u8; 16]) {
+        self.counter = next_counter(self.counter);
+        if let Some(mask) = self.mask.take() {
+            *mask = *block;
+            return;
+        }
+        let text = core::mem::take(&mut self.text);
+        let (now, later) = text.split_at_mut(text.len().min(16));
+        add(now, block);
+        self.text = later;
+    }
+}
+
+/// Adds to each text its key stream. All keys have one backend.
+pub(super) fn apply_many(streams: &mut [Stream<'_>]) {
+    let Some(cipher) = streams.first().map(|stream| stream.cipher) else {
+        return;
+    };
+    if streams
+        .iter()
+        .all(|stream| core::ptr::eq(stream.cipher, cipher))
+    {
+        in_windows(cipher, streams);
+        return;
+    }
+    let mut short = Vec::with_capacity(streams.len());
+    for stream in streams {
+        if stream.blocks() > SHORT {
+            stream.apply();
+        } else {
+            short.push(Stream {
+                cipher: stream.cipher,
+                counter: stream.counter,
+                mask: stream.mask.take(),
+                text: &mut *stream.text,
+            });
+        }
+    }
+    side_by_side::run(&mut short);
+}
+
+fn in_windows(cipher: &Sm4, streams: &mut [Stream<'_>]) {
     let mut window = [[0; 16]; WINDOW];
     let mut rest = streams;
     while let Some(first) = rest.first_mut() {
-        if blocks(first.text) > SHORT {
-            cipher.ctr32_xor(&mut first.counter, first.text);
+        if first.blocks() > SHORT {
+            first.apply();
             rest = rest.get_mut(1..).unwrap_or_default();
             continue;
         }
@@ -33,26 +114,26 @@ pub(super) fn apply_many(cipher: &Sm4, streams: &mut [Stream<'_>]) {
         };
         let mut free = &mut *used;
         for stream in run.iter() {
-            let (own, others) = free.split_at_mut(blocks(stream.text));
+            let (own, others) = free.split_at_mut(stream.blocks());
             fill_counters(stream.counter, own);
             free = others;
         }
         cipher.encrypt_blocks(used);
         let mut keys = &*used;
         for stream in run.iter_mut() {
-            let (own, others) = keys.split_at(blocks(stream.text));
-            add(stream.text, own.as_flattened());
+            let (own, others) = keys.split_at(stream.blocks());
+            stream.take_all(own);
             keys = others;
         }
     }
-    zeroize::zeroize_bytes(window.as_flattened_mut());
+    wipe(&mut window);
 }
 
 /// How many of the first streams fit into a window, and how many blocks they have.
 fn fitting(streams: &[Stream<'_>]) -> (usize, usize) {
     let (mut count, mut used) = (0_usize, 0_usize);
     for stream in streams {
-        let own = blocks(stream.text);
+        let own = stream.blocks();
         let more = used.saturating_add(own);
         if own > SHORT || more > WINDOW {
             break;
