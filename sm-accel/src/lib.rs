@@ -7,6 +7,9 @@ mod report;
 pub mod sm2;
 pub mod sm3;
 pub mod sm4;
+mod taint;
+#[cfg(sm_accel_taint)]
+mod valgrind;
 
 pub use cpu::{BACKEND_VARIABLE, Backend};
 pub use error::Error;

@@ -15,6 +15,7 @@ use crate::sm2::random;
 use crate::sm2::scalar::Scalar;
 use crate::sm2::secret_key::SecretKey;
 use crate::sm3;
+use crate::taint;
 
 impl PublicKey {
     /// Encrypts `plaintext` for the owner of this key: 04 ‖ x ‖ y ‖ C3 ‖ C2, 97 bytes longer than the plaintext.
@@ -87,7 +88,7 @@ pub(crate) fn encrypt_from(
         // A1: k in [1, n-1]
         fill(&mut *candidate)?;
         let k = Scalar::from_bytes(&candidate).map(Zeroizing::new);
-        let Some(k) = k.filter(|k| !bool::from(k.is_zero())) else {
+        let Some(k) = k.filter(|k| !taint::public(k.is_zero())) else {
             continue;
         };
         if let Some(ciphertext) = encrypt_with_k(key, plaintext, &k) {
@@ -114,7 +115,7 @@ pub(crate) fn encrypt_with_k(key: &PublicKey, plaintext: &[u8], k: &Scalar) -> O
     // A5: t = KDF(x2 ‖ y2, klen), again if all zero; A6: C2 = M xor t
     let start = out.len();
     out.extend_from_slice(plaintext);
-    if bool::from(kdf::xor_stream(backend, &x2_y2, out.get_mut(start..)?)) {
+    if taint::public(kdf::xor_stream(backend, &x2_y2, out.get_mut(start..)?)) {
         // What was written is the plaintext.
         out.zeroize();
         return None;
@@ -139,7 +140,7 @@ fn open(key: &SecretKey, ciphertext: &Ciphertext<'_>) -> Result<Zeroizing<Vec<u8
     // B6: u = SM3(x2 ‖ M ‖ y2), an error if u differs from C3
     let u = Zeroizing::new(digest(backend, &x2_y2, &plaintext));
     // B7
-    if bool::from(!zero & u.ct_eq(ciphertext.c3.as_slice())) {
+    if taint::public(!zero & u.ct_eq(ciphertext.c3.as_slice())) {
         Ok(plaintext)
     } else {
         Err(Error::Decryption)

@@ -10,6 +10,7 @@ use zeroize::{DefaultIsZeroes, Zeroize};
 use crate::sm2::field::{Fe, FieldKernel, Portable};
 use crate::sm2::limbs;
 use crate::sm2::scalar::{N, Scalar};
+use crate::taint;
 
 /// The curve's b.
 const B: Fe = Fe::constant(&[
@@ -324,7 +325,7 @@ impl Point {
 
     /// The point's own coordinates; `None` at infinity, which alone the time tells.
     pub(crate) fn to_affine(self) -> Option<Affine> {
-        bool::from(!self.is_identity()).then(|| self.scaled(&self.z.invert()))
+        taint::public(!self.is_identity()).then(|| self.scaled(&self.z.invert()))
     }
 
     /// [`Point::to_affine`] of every point, with one inversion for all.
@@ -344,7 +345,7 @@ impl Point {
             let z = Fe::conditional_select(&point.z, &Fe::ONE, infinity);
             let own = inverse.mul(before);
             inverse = inverse.mul(&z);
-            *affine = bool::from(!infinity).then(|| point.scaled(&own));
+            *affine = taint::public(!infinity).then(|| point.scaled(&own));
         }
         before.zeroize();
         product.zeroize();

@@ -11,6 +11,7 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::{DefaultIsZeroes, Zeroize};
 
 use crate::sm2::limbs::{self, Limbs, adc, inverse_mod_2_64, mac, r_squared};
+use crate::taint;
 
 /// n.
 pub(crate) const N: Limbs = [
@@ -38,7 +39,7 @@ impl Scalar {
     pub(crate) fn from_bytes(bytes: &[u8; 32]) -> Option<Self> {
         let mut number = limbs::from_be_bytes(bytes);
         let (_, borrow) = limbs::sub(&number, &N);
-        let scalar = (borrow == 1).then_some(Self(number));
+        let scalar = taint::public(borrow == 1).then_some(Self(number));
         number.zeroize();
         scalar
     }

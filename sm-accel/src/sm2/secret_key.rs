@@ -11,6 +11,7 @@ use crate::sm2::comb::mul_base;
 use crate::sm2::public_key::PublicKey;
 use crate::sm2::random;
 use crate::sm2::scalar::Scalar;
+use crate::taint;
 
 /// What must not be seen: boxed, so that moving the key leaves no copies behind, and wiped on drop.
 struct Secrets {
@@ -55,7 +56,7 @@ impl SecretKey {
         let d = Zeroizing::new(Scalar::from_bytes(bytes).ok_or(refused)?);
         let one_plus_d = Zeroizing::new(Scalar::ONE.add(&d));
         // Whether a key is usable at all is no secret of a usable one.
-        if bool::from(d.is_zero() | one_plus_d.is_zero()) {
+        if taint::public(d.is_zero() | one_plus_d.is_zero()) {
             return Err(refused);
         }
         let inverse = Zeroizing::new(one_plus_d.invert());

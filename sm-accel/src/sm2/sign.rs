@@ -13,6 +13,7 @@ use crate::sm2::scalar::Scalar;
 use crate::sm2::secret_key::SecretKey;
 use crate::sm2::signature::Signature;
 use crate::sm2::verify::VerifyingKey;
+use crate::taint;
 
 /// A private key bound to its owner's user id: makes signatures.
 ///
@@ -138,7 +139,7 @@ pub(crate) fn sign_with_candidates(
 pub(crate) fn next_nonce(candidates: &mut impl Candidates) -> Zeroizing<Scalar> {
     loop {
         if let Some(k) = Scalar::from_bytes(candidates.next()).map(Zeroizing::new)
-            && !bool::from(k.is_zero())
+            && !taint::public(k.is_zero())
         {
             return k;
         }
@@ -153,7 +154,7 @@ pub(crate) fn finish(secret: &SecretKey, e: &Scalar, k: &Scalar, x1: &Scalar) ->
     // A6: s = (1 + d)^-1 (k - r d) = (1 + d)^-1 (k + r) - r; again if s = 0
     let s = secret.inverse().mul(&r_plus_k).sub(&r);
     // One branch, not taken but for a k that is thrown away.
-    if bool::from(r.is_zero() | r_plus_k.is_zero() | s.is_zero()) {
+    if taint::public(r.is_zero() | r_plus_k.is_zero() | s.is_zero()) {
         return None;
     }
     // A7

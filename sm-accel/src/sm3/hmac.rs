@@ -10,6 +10,7 @@ use crate::sm3::compress::{compress, digest_of, finish};
 use crate::sm3::hasher::hash_with_backend;
 use crate::sm3::rounds::{BLOCK, DIGEST, IV, State};
 use crate::sm3::stream::{Stream, copy_prefix};
+use crate::taint;
 
 /// An HMAC-SM3 key: the states after `key ^ ipad` and `key ^ opad`, wiped on drop.
 ///
@@ -175,7 +176,7 @@ fn check(expected: &[u8; DIGEST], tag: &[u8]) -> Result<(), Error> {
             });
         }
     };
-    if bool::from(prefix.ct_eq(tag)) {
+    if taint::public(prefix.ct_eq(tag)) {
         Ok(())
     } else {
         Err(Error::Signature)
