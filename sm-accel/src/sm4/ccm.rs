@@ -13,6 +13,7 @@ use super::side_by_side::{self, Chain};
 use super::wipe::wipe;
 use crate::cpu::Backend;
 use crate::error::Error;
+use crate::taint;
 
 /// 2^36 - 32 bytes, as in GCM: the counter then stays in its last 32 bits.
 const MAX_TEXT: u64 = (1 << 36) - 32;
@@ -475,7 +476,7 @@ fn shorten<const TAG: usize>(tag: &[u8; 16]) -> [u8; TAG] {
 
 fn verify<const TAG: usize>(computed: &[u8; 16], tag: &[u8; TAG]) -> Result<(), Error> {
     let mut computed: [u8; TAG] = shorten(computed);
-    let equal = bool::from(computed.ct_eq(tag));
+    let equal = taint::public(computed.ct_eq(tag));
     computed.zeroize();
     if equal {
         Ok(())

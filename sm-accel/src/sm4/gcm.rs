@@ -12,6 +12,7 @@ use super::keystream::{Stream, add, apply_many, blocks, fill_counters, next_coun
 use super::wipe::wipe;
 use crate::cpu::Backend;
 use crate::error::Error;
+use crate::taint;
 
 /// 2^36 - 32 bytes: so many that the 32-bit counter does not come round.
 const MAX_TEXT: u64 = (1 << 36) - 32;
@@ -384,7 +385,7 @@ fn shorten<const TAG: usize>(tag: &[u8; 16]) -> [u8; TAG] {
 
 fn verify<const TAG: usize>(computed: &[u8; 16], tag: &[u8; TAG]) -> Result<(), Error> {
     let computed: [u8; TAG] = shorten(computed);
-    if bool::from(computed.ct_eq(tag)) {
+    if taint::public(computed.ct_eq(tag)) {
         Ok(())
     } else {
         Err(Error::Decryption)

@@ -15,7 +15,10 @@ use std::process::ExitCode;
 
 use sm_accel::sm2::{PublicKey, SecretKey, SignItem, SigningKey, sign_many_with_backend};
 use sm_accel::sm3::{self, ExpandJob, HmacJob, HmacKey};
-use sm_accel::sm4::{CbcJob, CtrJob, Sm4, cbc_decrypt_many, cbc_encrypt_many, ctr_many};
+use sm_accel::sm4::{
+    CbcJob, CtrJob, OpenJob, SealJob, Sm4, Sm4Ccm, Sm4Gcm, cbc_decrypt_many, cbc_encrypt_many,
+    ctr_many,
+};
 use sm_accel::{Backend, Report};
 
 #[path = "../../../src/valgrind.rs"]
@@ -256,6 +259,124 @@ const CASES: &[Case] = &[
             direction(&mut jobs);
         }
         texts.concat().concat()
+    }),
+    ("sm4 gcm: seal, open, refuse", |run| {
+        let key = Sm4Gcm::with_backend(run.backend, &run.key(60));
+        let mut out = vec![];
+        for length in [0, 1, 15, 16, 17, 64, 100, 512, 513, 700] {
+            let text = run.text(61, length);
+            let aad = run.text(62, length % 40);
+            let mut sealed = key.seal(&bytes::<12>(63), &aad, &text).expect("short");
+            out.extend_from_slice(&sealed);
+            // The key, the text and the additional data stay secret; what is sent is not.
+            make_public(sealed.as_slice());
+            out.extend(key.open(&bytes::<12>(63), &aad, &sealed).expect("its own"));
+            *sealed.last_mut().expect("a tag") ^= 1;
+            assert!(key.open(&bytes::<12>(63), &aad, &sealed).is_err());
+        }
+        out
+    }),
+    ("sm4 gcm, many texts", |run| {
+        let keys: Vec<Sm4Gcm> = (0..3)
+            .map(|i| Sm4Gcm::with_backend(run.backend, &run.key(64 + i)))
+            .collect();
+        let mut texts: Vec<Vec<u8>> = (0..29).map(|i| run.text(i, i as usize * 5)).collect();
+        let aad = run.text(67, 20);
+        let nonces: Vec<[u8; 12]> = (0..29).map(|i| bytes(100 + i)).collect();
+        let mut jobs: Vec<SealJob<'_, Sm4Gcm>> = texts
+            .iter_mut()
+            .enumerate()
+            .map(|(i, text)| SealJob {
+                key: &keys[i / 10],
+                nonce: &nonces[i],
+                aad: &aad,
+                text,
+            })
+            .collect();
+        let made = Sm4Gcm::seal_many(&mut jobs);
+        let mut tags: Vec<[u8; 16]> = made.into_iter().map(|tag| tag.expect("short")).collect();
+        make_public(tags.as_slice());
+        let mut out = texts.concat();
+        tags[5][3] ^= 1;
+        let mut jobs: Vec<OpenJob<'_, Sm4Gcm>> = texts
+            .iter_mut()
+            .enumerate()
+            .map(|(i, text)| OpenJob {
+                key: &keys[i / 10],
+                nonce: &nonces[i],
+                aad: &aad,
+                text,
+                tag: &tags[i],
+            })
+            .collect();
+        let opened = Sm4Gcm::open_many(&mut jobs);
+        assert!(
+            opened
+                .iter()
+                .enumerate()
+                .all(|(i, result)| result.is_ok() == (i != 5))
+        );
+        out.extend(texts.concat());
+        out
+    }),
+    ("sm4 ccm: seal, open, refuse", |run| {
+        let key = Sm4Ccm::with_backend(run.backend, &run.key(60));
+        let mut out = vec![];
+        for length in [0, 1, 15, 16, 17, 64, 100, 512, 513, 700] {
+            let text = run.text(61, length);
+            let aad = run.text(62, length % 40);
+            let mut sealed = key.seal(&bytes::<12>(63), &aad, &text).expect("short");
+            out.extend_from_slice(&sealed);
+            // The key, the text and the additional data stay secret; what is sent is not.
+            make_public(sealed.as_slice());
+            out.extend(key.open(&bytes::<12>(63), &aad, &sealed).expect("its own"));
+            *sealed.last_mut().expect("a tag") ^= 1;
+            assert!(key.open(&bytes::<12>(63), &aad, &sealed).is_err());
+        }
+        out
+    }),
+    ("sm4 ccm, many texts", |run| {
+        let keys: Vec<Sm4Ccm> = (0..3)
+            .map(|i| Sm4Ccm::with_backend(run.backend, &run.key(64 + i)))
+            .collect();
+        let mut texts: Vec<Vec<u8>> = (0..29).map(|i| run.text(i, i as usize * 5)).collect();
+        let aad = run.text(67, 20);
+        let nonces: Vec<[u8; 12]> = (0..29).map(|i| bytes(100 + i)).collect();
+        let mut jobs: Vec<SealJob<'_, Sm4Ccm>> = texts
+            .iter_mut()
+            .enumerate()
+            .map(|(i, text)| SealJob {
+                key: &keys[i / 10],
+                nonce: &nonces[i],
+                aad: &aad,
+                text,
+            })
+            .collect();
+        let made = Sm4Ccm::seal_many(&mut jobs);
+        let mut tags: Vec<[u8; 16]> = made.into_iter().map(|tag| tag.expect("short")).collect();
+        make_public(tags.as_slice());
+        let mut out = texts.concat();
+        tags[5][3] ^= 1;
+        let mut jobs: Vec<OpenJob<'_, Sm4Ccm>> = texts
+            .iter_mut()
+            .enumerate()
+            .map(|(i, text)| OpenJob {
+                key: &keys[i / 10],
+                nonce: &nonces[i],
+                aad: &aad,
+                text,
+                tag: &tags[i],
+            })
+            .collect();
+        let opened = Sm4Ccm::open_many(&mut jobs);
+        assert!(
+            opened
+                .iter()
+                .enumerate()
+                .all(|(i, result)| result.is_ok() == (i != 5))
+        );
+        out.extend(texts.concat());
+        out
     }),
     ("sm3, lengths 0 to 300", |run| {
         let mut out = vec![];
