@@ -1,21 +1,25 @@
 //! The cryptographic backend, and the only module that names one.
 //!
-//! Batch-shaped: slices in, one result an item, so that a many-lane backend can slot in below.
-//! Everything that touches a private scalar or `k` is constant-time; verification works on public
-//! values and is not.
+//! Batch-shaped: slices in, one result an item. Everything that touches a private scalar or `k` is constant-time;
+//! verification works on public values and is not. With feature `accel` the work is done by `sm-accel`, else by
+//! RustCrypto; both give the same answers.
 
-mod hash;
-mod keys;
+#[cfg(feature = "accel")]
+mod accel;
+#[cfg(all(test, feature = "accel"))]
+mod agreement_tests;
 mod random;
-mod scalar;
-mod sign;
-#[cfg(test)]
-mod tests;
-mod verify;
+#[cfg(any(test, not(feature = "accel")))]
+#[cfg_attr(feature = "accel", allow(dead_code, unused_imports))]
+mod rustcrypto;
 
-pub(crate) use self::hash::sm3;
-pub(crate) use self::keys::{POINT_LEN, PublicPoint, SecretScalar};
+#[cfg(feature = "accel")]
+use self::accel as backend;
+#[cfg(not(feature = "accel"))]
+use self::rustcrypto as backend;
+
 pub(crate) use self::random::fill_random;
-pub(crate) use self::scalar::SIGNATURE_LEN;
-pub(crate) use self::sign::{SignItem, sign_many};
-pub(crate) use self::verify::{VerifyItem, verify_many};
+pub(crate) use backend::{
+    POINT_LEN, PublicPoint, SIGNATURE_LEN, SecretScalar, SignItem, VerifyItem, sign_many, sm3,
+    verify_many,
+};

@@ -10,7 +10,7 @@ use sm2::{AffinePoint, FieldBytes, ProjectivePoint, Scalar};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::hash::sm3;
-use super::random::fill_random;
+use crate::crypto::random::fill_random;
 use crate::error::Error;
 
 /// Length of an uncompressed point, 04 ‖ x ‖ y.

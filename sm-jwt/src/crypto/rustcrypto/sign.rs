@@ -12,8 +12,8 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::hash::{hmac_sm3, sm3};
 use super::keys::SecretScalar;
-use super::random::fill_random;
 use super::scalar::{SIGNATURE_LEN, reduce};
+use crate::crypto::random::fill_random;
 use crate::error::Error;
 
 /// One message to sign.
@@ -39,7 +39,7 @@ pub(crate) fn sign_many(items: &[SignItem<'_>]) -> Vec<Result<[u8; SIGNATURE_LEN
         .collect()
 }
 
-pub(super) fn sign_with_entropy(
+pub(crate) fn sign_with_entropy(
     item: &SignItem<'_>,
     entropy: &[u8; 32],
 ) -> Result<[u8; SIGNATURE_LEN], Error> {
