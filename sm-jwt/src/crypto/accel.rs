@@ -25,6 +25,13 @@ pub(crate) fn sm3(parts: &[&[u8]]) -> [u8; 32] {
     sm_accel::sm3::hash_parts(parts)
 }
 
+/// e = SM3(Z ‖ M) of every item, in lanes.
+fn digests<'a>(items: impl Iterator<Item = (&'a [u8; 32], &'a [u8])>) -> Vec<[u8; 32]> {
+    let parts: Vec<[&[u8]; 2]> = items.map(|(z, message)| [&z[..], message]).collect();
+    let messages: Vec<&[&[u8]]> = parts.iter().map(|parts| &parts[..]).collect();
+    sm_accel::sm3::hash_parts_many(&messages)
+}
+
 /// A public key: a point on the curve, not infinity.
 #[derive(Clone)]
 pub(crate) struct PublicPoint(Arc<Point>);
@@ -134,10 +141,7 @@ pub(super) fn sign_many_with_entropy(
     entropy: &[[u8; 32]],
 ) -> Vec<Result<[u8; SIGNATURE_LEN], Error>> {
     // A1, A2: e = SM3(Z ‖ M)
-    let digests: Vec<_> = items
-        .iter()
-        .map(|item| sm3(&[item.z, item.message]))
-        .collect();
+    let digests = digests(items.iter().map(|item| (item.z, item.message)));
     let items: Vec<_> = items
         .iter()
         .zip(&digests)
@@ -164,29 +168,28 @@ pub(crate) struct VerifyItem<'a> {
 
 /// Checks SM2 signatures (GM/T 0003.2 section 7.1), one answer an item.
 pub(crate) fn verify_many(items: &[VerifyItem<'_>]) -> Vec<bool> {
-    // B1, B2: r, s in [1, n-1]; B3, B4: e = SM3(Z ‖ M)
-    let readable: Vec<_> = items
+    // B3, B4: e = SM3(Z ‖ M)
+    let digests = digests(items.iter().map(|item| (item.z, item.message)));
+    // B1, B2: r, s in [1, n-1]
+    let signatures: Vec<_> = items
         .iter()
-        .map(|item| {
-            let signature = Signature::from_bytes(item.signature).ok()?;
-            Some((signature, sm3(&[item.z, item.message])))
-        })
+        .map(|item| Signature::from_bytes(item.signature).ok())
         .collect();
     let jobs: Vec<_> = items
         .iter()
-        .zip(&readable)
-        .filter_map(|(item, readable)| {
-            let (signature, e) = readable.as_ref()?;
+        .zip(&digests)
+        .zip(&signatures)
+        .filter_map(|((item, e), signature)| {
             Some(sm_accel::sm2::VerifyItem::prehash(
                 item.key.verify_with(),
                 e,
-                signature,
+                signature.as_ref()?,
             ))
         })
         .collect();
     let mut results = sm_accel::sm2::verify_many(&jobs).into_iter();
-    readable
+    signatures
         .iter()
-        .map(|readable| readable.is_some() && matches!(results.next(), Some(Ok(()))))
+        .map(|signature| signature.is_some() && matches!(results.next(), Some(Ok(()))))
         .collect()
 }

@@ -1,7 +1,4 @@
-//! SM3, HMAC-SM3 and SM2: the only file that names a cryptographic backend.
-//!
-//! Batch-shaped: the `_many` functions take slices and answer item by item; a single call is the
-//! batch of one.
+//! The backend without feature `accel`: RustCrypto. In tests it is also the second opinion on the other one.
 
 use crate::error::{Error, RandomError};
 use crate::random::Randomness;
@@ -18,11 +15,7 @@ use sm2::{FieldBytes, ProjectivePoint, Scalar};
 use sm3::{Digest, Sm3};
 use zeroize::{Zeroize, Zeroizing};
 
-/// An SM3 digest.
-pub(crate) type Hash = [u8; 32];
-
-/// The user id that GM/T 0009 fixes for signers without one of their own.
-const USER_ID: &str = "1234567812345678";
+use super::hash::{Hash, USER_ID};
 
 /// How often a nonce may be rejected before the generator itself is held broken: each rejection has
 /// a chance of about 2^-32 (k out of range) or 2^-255 (r or s unfit).
