@@ -1,5 +1,5 @@
-//! The architecture, checked: the four crates name no sibling, and inside each crate imports point
-//! one way.
+//! The architecture, checked: the four crates name no sibling, `sm-accel` lies under them by choice, and inside
+//! each crate imports point one way.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +10,9 @@ use syn::visit::Visit;
 
 /// The crates that stand alone.
 const CRATES: [&str; 4] = ["sm-jwt", "sm-fieldcrypt", "abac-engine", "audit-log"];
+
+/// What the crates with cryptography may stand on, behind their default feature `accel`.
+const PRIMITIVES: &str = "sm-accel";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -41,7 +44,10 @@ fn the_four_crates_name_no_sibling() {
                 dependency.kind
             );
             assert!(
-                dependency.path.is_none(),
+                dependency.path.is_none()
+                    || (dependency.name == PRIMITIVES
+                        && dependency.optional
+                        && name != "abac-engine"),
                 "{name} has a path dependency {}",
                 dependency.name
             );
@@ -58,8 +64,70 @@ fn the_four_crates_name_no_sibling() {
 }
 
 #[test]
+fn the_primitives_name_none_of_the_crates_above_them() {
+    let metadata = MetadataCommand::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .no_deps()
+        .exec()
+        .unwrap();
+    let package = metadata
+        .packages
+        .iter()
+        .find(|p| p.name.as_str() == PRIMITIVES)
+        .unwrap();
+    for dependency in &package.dependencies {
+        assert!(dependency.path.is_none(), "{}", dependency.name);
+    }
+}
+
+/// Without its default features, no crate has `unsafe` of the family's in its graph.
+#[test]
+fn without_accel_the_graph_has_rustcrypto_alone() {
+    let graph = |name: &str, defaults: bool| {
+        let mut cargo = std::process::Command::new(env!("CARGO"));
+        cargo.current_dir(root()).args([
+            "tree",
+            "--offline",
+            "--locked",
+            "--edges",
+            "normal,build",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+            "--package",
+            name,
+        ]);
+        if !defaults {
+            cargo.arg("--no-default-features");
+        }
+        let output = cargo.output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .filter_map(|line| line.split(' ').next().map(str::to_owned))
+            .collect::<BTreeSet<_>>()
+    };
+    for name in CRATES {
+        assert!(!graph(name, false).contains(PRIMITIVES), "{name}");
+        assert_eq!(
+            graph(name, true).contains(PRIMITIVES),
+            name != "abac-engine",
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn only_crypto_rs_names_a_backend() {
-    const BACKENDS: [&str; 8] = ["sm2", "sm3", "sm4", "cipher", "ctr", "cbc", "hmac", "hkdf"];
+    const BACKENDS: [&str; 9] = [
+        "sm_accel", "sm2", "sm3", "sm4", "cipher", "ctr", "cbc", "hmac", "hkdf",
+    ];
     for name in CRATES {
         for (module, file) in Modules::of(name).files {
             if module == ["crypto"] || module.first().is_some_and(|m| m == "crypto") {
@@ -79,7 +147,7 @@ fn only_crypto_rs_names_a_backend() {
 
 #[test]
 fn imports_inside_a_crate_point_one_way() {
-    for name in CRATES {
+    for name in CRATES.into_iter().chain([PRIMITIVES]) {
         let modules = Modules::of(name);
         let mut graph: BTreeMap<&Module, BTreeSet<Module>> = BTreeMap::new();
         for (module, file) in &modules.files {

@@ -1,9 +1,4 @@
-//! The only file that names a cryptographic backend (RustCrypto `sm3`, `sm4`, `cbc`, `ctr`, `hmac`, `hkdf`,
-//! `pbkdf2`).
-//!
-//! Everything is batch-shaped: slices of jobs in, one result an item, so that lanes can slot in underneath. A
-//! single call is the batch of one. Buffers are whole blocks by type (`[u8; 16]`), so nothing here can fail on
-//! a length.
+//! The backend without feature `accel`: RustCrypto. In tests it is also the second opinion on the other one.
 //!
 //! RustCrypto's SM4 looks its S-box up in a table and leaks through the cache to whoever shares the core.
 
@@ -12,13 +7,9 @@ use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use sm3::Sm3;
 use sm4::Sm4;
-use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
-/// Length of an SM4 block, in bytes.
-pub(crate) const BLOCK: usize = 16;
-/// Length of an SM3 digest, in bytes.
-pub(crate) const DIGEST: usize = 32;
+use super::tag::{BLOCK, DIGEST};
 
 /// SM4 round keys, wiped on drop.
 pub(crate) struct Sm4Key(Sm4);
@@ -135,11 +126,6 @@ pub(crate) fn hmac(key: &HmacKey, parts: &[&[u8]]) -> [u8; DIGEST] {
         .unwrap_or_default()
 }
 
-/// Compares tags in constant time; different lengths are unequal.
-pub(crate) fn tags_equal(a: &[u8], b: &[u8]) -> bool {
-    a.ct_eq(b).into()
-}
-
 /// One HKDF-Expand-SM3.
 pub(crate) struct ExpandJob<'a> {
     pub(crate) key: &'a PrkKey,
@@ -164,6 +150,7 @@ pub(crate) fn pbkdf2_sm3(passphrase: &[u8], salt: &[u8], iterations: u32) -> Zer
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::tag::tags_equal;
     use cipher::{BlockCipherDecrypt, BlockCipherEncrypt};
     use sm3::Digest;
 
@@ -343,13 +330,6 @@ mod tests {
             key.0.encrypt_block(&mut block);
             assert_eq!(chunk, &block[..chunk.len()]);
         }
-    }
-
-    #[test]
-    fn tags_of_other_lengths_are_unequal() {
-        assert!(tags_equal(b"abc", b"abc"));
-        assert!(!tags_equal(b"abc", b"abd"));
-        assert!(!tags_equal(b"abc", b"ab"));
     }
 
     #[test]

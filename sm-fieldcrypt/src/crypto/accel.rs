@@ -1,0 +1,73 @@
+//! The backend of feature `accel`: `sm-accel`, in constant time, in lanes where the CPU has them.
+
+pub(crate) use sm_accel::sm3::{HmacJob, HmacKey, hmac_many};
+pub(crate) use sm_accel::sm4::{CbcJob, CtrJob, Sm4 as Sm4Key, cbc_decrypt_many, cbc_encrypt_many};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::tag::DIGEST;
+
+/// An HKDF-SM3 pseudorandom key (RFC 5869), held as HMAC midstates, wiped on drop.
+pub(crate) struct PrkKey(HmacKey);
+
+impl PrkKey {
+    /// Takes 32 uniformly random bytes as the pseudorandom key itself: HKDF-Expand only.
+    #[allow(
+        clippy::unnecessary_wraps,
+        reason = "the shape of the other backend, where the length is checked"
+    )]
+    pub(crate) fn from_uniform(prk: &[u8; 32]) -> Option<Self> {
+        Some(Self(HmacKey::new(prk)))
+    }
+
+    /// HKDF-Extract.
+    pub(crate) fn extract(salt: &[u8], ikm: &[u8]) -> Self {
+        let mut prk = HmacKey::new(salt).mac(&[ikm]);
+        let key = Self(HmacKey::new(&prk));
+        prk.zeroize();
+        key
+    }
+}
+
+/// SM4-CTR: 12-byte nonce, 32-bit big-endian block counter from 0. `false` for a text beyond the counter (64 GiB),
+/// which is then left as it was.
+pub(crate) fn ctr_apply_many(jobs: &mut [CtrJob<'_>]) -> Vec<bool> {
+    sm_accel::sm4::ctr_many(jobs)
+        .iter()
+        .map(Result::is_ok)
+        .collect()
+}
+
+/// One HMAC-SM3.
+pub(crate) fn hmac(key: &HmacKey, parts: &[&[u8]]) -> [u8; DIGEST] {
+    key.mac(parts)
+}
+
+/// One HKDF-Expand-SM3.
+pub(crate) struct ExpandJob<'a> {
+    pub(crate) key: &'a PrkKey,
+    pub(crate) info: &'a [u8],
+    pub(crate) out: &'a mut [u8],
+}
+
+/// HKDF-Expand-SM3 (RFC 5869 section 2.3). `false` for an output over 255 digests, which stays as it was.
+pub(crate) fn hkdf_expand_many(jobs: &mut [ExpandJob<'_>]) -> Vec<bool> {
+    let mut jobs: Vec<_> = jobs
+        .iter_mut()
+        .map(|job| sm_accel::sm3::ExpandJob {
+            prk: &job.key.0,
+            info: job.info,
+            out: job.out,
+        })
+        .collect();
+    sm_accel::sm3::hkdf_expand_many(&mut jobs)
+        .iter()
+        .map(Result::is_ok)
+        .collect()
+}
+
+/// PBKDF2-HMAC-SM3, 32 bytes (GM/T 0091).
+pub(crate) fn pbkdf2_sm3(passphrase: &[u8], salt: &[u8], iterations: u32) -> Zeroizing<[u8; 32]> {
+    let mut out = Zeroizing::new([0_u8; 32]);
+    sm_accel::sm3::pbkdf2(passphrase, salt, iterations, out.as_mut_slice());
+    out
+}

@@ -1,0 +1,154 @@
+//! The two backends agree, bit for bit.
+
+use super::{accel, rustcrypto};
+
+fn bytes(len: usize, seed: u8) -> Vec<u8> {
+    (0..len)
+        .map(|i| (i as u8).wrapping_mul(31).wrapping_add(seed))
+        .collect()
+}
+
+fn blocks(count: usize, seed: u8) -> Vec<[u8; 16]> {
+    bytes(16 * count, seed)
+        .chunks(16)
+        .map(|block| block.try_into().unwrap())
+        .collect()
+}
+
+#[test]
+fn cbc_over_chains_of_every_length_and_many_keys_is_equal() {
+    let keys: Vec<[u8; 16]> = blocks(70, 5);
+    let ours: Vec<_> = keys.iter().map(accel::Sm4Key::new).collect();
+    let theirs: Vec<_> = keys.iter().map(rustcrypto::Sm4Key::new).collect();
+    let ivs = blocks(70, 9);
+    let plain: Vec<_> = (0..70).map(|n| blocks((n * 7) % 71, n as u8)).collect();
+    let mut a = plain.clone();
+    let mut b = plain.clone();
+    for decrypt in [false, true] {
+        let mut jobs: Vec<_> = a
+            .iter_mut()
+            .zip(&ours)
+            .zip(&ivs)
+            .map(|((blocks, key), iv)| accel::CbcJob { key, iv, blocks })
+            .collect();
+        if decrypt {
+            accel::cbc_decrypt_many(&mut jobs);
+        } else {
+            accel::cbc_encrypt_many(&mut jobs);
+        }
+        let mut jobs: Vec<_> = b
+            .iter_mut()
+            .zip(&theirs)
+            .zip(&ivs)
+            .map(|((blocks, key), iv)| rustcrypto::CbcJob { key, iv, blocks })
+            .collect();
+        if decrypt {
+            rustcrypto::cbc_decrypt_many(&mut jobs);
+        } else {
+            rustcrypto::cbc_encrypt_many(&mut jobs);
+        }
+        assert_eq!(a, b);
+        assert_eq!(a == plain, decrypt);
+    }
+}
+
+#[test]
+fn ctr_of_every_length_is_equal() {
+    let keys: Vec<[u8; 16]> = blocks(3, 5);
+    let ours: Vec<_> = keys.iter().map(accel::Sm4Key::new).collect();
+    let theirs: Vec<_> = keys.iter().map(rustcrypto::Sm4Key::new).collect();
+    let nonces: Vec<[u8; 12]> = (0..600_usize)
+        .map(|i| bytes(12, i as u8).try_into().unwrap())
+        .collect();
+    let mut a: Vec<_> = (0..nonces.len()).map(|len| bytes(len, 3)).collect();
+    let mut b = a.clone();
+    let mut jobs: Vec<_> = a
+        .iter_mut()
+        .enumerate()
+        .map(|(i, text)| accel::CtrJob {
+            key: &ours[i % 3],
+            nonce: &nonces[i],
+            text,
+        })
+        .collect();
+    assert!(accel::ctr_apply_many(&mut jobs).iter().all(|done| *done));
+    let mut jobs: Vec<_> = b
+        .iter_mut()
+        .enumerate()
+        .map(|(i, text)| rustcrypto::CtrJob {
+            key: &theirs[i % 3],
+            nonce: &nonces[i],
+            text,
+        })
+        .collect();
+    assert!(
+        rustcrypto::ctr_apply_many(&mut jobs)
+            .iter()
+            .all(|done| *done)
+    );
+    assert_eq!(a, b);
+}
+
+#[test]
+fn macs_and_derived_keys_are_equal() {
+    let key: [u8; 32] = bytes(32, 1).try_into().unwrap();
+    let ours = accel::HmacKey::new(&key);
+    let theirs = rustcrypto::HmacKey::new(&key);
+    for len in 0..200 {
+        let message = bytes(len, 7);
+        let (left, right) = message.split_at(len / 2);
+        let expected = rustcrypto::hmac(&theirs, &[&message]);
+        assert_eq!(accel::hmac(&ours, &[left, right]), expected);
+        let job = accel::HmacJob {
+            key: &ours,
+            parts: &[left, right],
+        };
+        assert_eq!(accel::hmac_many(&[job, job]), [expected; 2]);
+    }
+    for (salt, ikm) in [
+        (&b""[..], &b""[..]),
+        (b"salt", b"ikm"),
+        (&[1; 100], &[2; 100]),
+    ] {
+        let pairs = [
+            (
+                accel::PrkKey::extract(salt, ikm),
+                rustcrypto::PrkKey::extract(salt, ikm),
+            ),
+            (
+                accel::PrkKey::from_uniform(&key).unwrap(),
+                rustcrypto::PrkKey::from_uniform(&key).unwrap(),
+            ),
+        ];
+        for (ours, theirs) in &pairs {
+            let lengths = [0, 1, 31, 32, 33, 64, 100, 8160, 8161];
+            let mut a: Vec<_> = lengths.iter().map(|len| vec![0; *len]).collect();
+            let mut b = a.clone();
+            let mut jobs: Vec<_> = a
+                .iter_mut()
+                .map(|out| accel::ExpandJob {
+                    key: ours,
+                    info: b"info",
+                    out,
+                })
+                .collect();
+            let done = accel::hkdf_expand_many(&mut jobs);
+            let mut jobs: Vec<_> = b
+                .iter_mut()
+                .map(|out| rustcrypto::ExpandJob {
+                    key: theirs,
+                    info: b"info",
+                    out,
+                })
+                .collect();
+            assert_eq!(done, rustcrypto::hkdf_expand_many(&mut jobs));
+            assert_eq!(a, b);
+        }
+    }
+    for iterations in [1, 2, 7] {
+        assert_eq!(
+            accel::pbkdf2_sm3(b"passphrase", b"sixteen bytes!!!", iterations),
+            rustcrypto::pbkdf2_sm3(b"passphrase", b"sixteen bytes!!!", iterations)
+        );
+    }
+}
