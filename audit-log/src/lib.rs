@@ -76,10 +76,11 @@
 //! # Features
 //! | feature | adds |
 //! |---|---|
+//! | `accel` (default) | SM2 and SM3 by `sm-accel`: constant time, SIMD where the CPU has it; without it, RustCrypto |
 //! | `tower` | `AuditLayer`: each request an event, answered or not, durable before its answer leaves; 503 if that fails |
 //! | `axum` | `AuditDetails` as an extractor, for handlers that have something to add |
 //!
-//! None is on by default; turning one on changes nothing that is there without it.
+//! Turning one on changes nothing that is there without it.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 

@@ -59,9 +59,9 @@
 //! - Searching: sealed values are random. There is no index over them.
 //! - Hiding lengths: SM4-CBC hides them up to the block, SM4-CTR not at all.
 //! - Freshness: an *older* value of the same cell opens in that cell, unless the row key carries a version.
-//! - Being a certified module. Field keys are held in process memory (wiped on drop, not locked), SM4 is RustCrypto's
-//!   table-driven one, which leaks to whoever shares the processor's cache, and HKDF-SM3 is built on approved HMAC-SM3
-//!   but is not itself a GM standard.
+//! - Being a certified module. Field keys are held in process memory (wiped on drop, not locked), and HKDF-SM3 is built
+//!   on approved HMAC-SM3 but is not itself a GM standard. Without feature `accel`, SM4 is RustCrypto's table-driven
+//!   one, which leaks to whoever shares the processor's cache.
 //!
 //! # Rules of thumb
 //! - Assign primary keys before the INSERT: the row is part of what is authenticated.
@@ -77,7 +77,9 @@
 //!
 //! | feature | default | adds |
 //! |---|---|---|
-//! | – | | There are none yet; the crate needs no executor and no C library. |
+//! | `accel` | yes | SM3 and SM4 by `sm-accel`: constant time, SIMD where the CPU has it. Without it, RustCrypto. |
+//!
+//! The crate needs no executor and no C library.
 //!
 //! The wire format and the registry's format are described in the crate's README and versioned: values sealed by this
 //! version stay readable.

@@ -102,10 +102,11 @@
 //!
 //! | feature | adds |
 //! |---|---|
+//! | `accel` (default) | SM2 and SM3 by `sm-accel`: constant time, SIMD where the CPU has it; without it, RustCrypto |
 //! | `tower` | `AuthenticateLayer`, `Refusal`: a tower layer over `http` requests |
 //! | `axum` | `Verified<C>`: extractors; includes `tower` |
 //!
-//! None is on by default, and turning one on changes nothing that already works.
+//! Turning one on changes nothing that already works.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]

@@ -18,7 +18,7 @@ use self::accel as backend;
 #[cfg(not(feature = "accel"))]
 use self::rustcrypto as backend;
 
-pub(crate) use self::tag::{BLOCK, DIGEST, tags_equal};
+pub(crate) use self::tag::tags_equal;
 pub(crate) use backend::{
     CbcJob, CtrJob, ExpandJob, HmacJob, HmacKey, PrkKey, Sm4Key, cbc_decrypt_many,
     cbc_encrypt_many, ctr_apply_many, hkdf_expand_many, hmac, hmac_many, pbkdf2_sm3,

@@ -9,7 +9,10 @@ use sm3::Sm3;
 use sm4::Sm4;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::tag::{BLOCK, DIGEST};
+use super::tag::DIGEST;
+
+/// Length of an SM4 block, in bytes.
+pub(crate) const BLOCK: usize = 16;
 
 /// SM4 round keys, wiped on drop.
 pub(crate) struct Sm4Key(Sm4);

@@ -2,8 +2,6 @@
 
 use subtle::ConstantTimeEq;
 
-/// Length of an SM4 block, in bytes.
-pub(crate) const BLOCK: usize = 16;
 /// Length of an SM3 digest, in bytes.
 pub(crate) const DIGEST: usize = 32;
 
