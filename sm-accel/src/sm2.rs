@@ -10,6 +10,7 @@ mod der;
 mod ecdh;
 mod encrypt;
 mod field;
+mod inverse;
 mod kdf;
 mod limbs;
 mod mul;

@@ -205,6 +205,12 @@ fn field_calculates_as_bits_do<K: FieldKernel>(k: K, a: &[u8; 32], b: &[u8; 32])
     let raw = Fe::from_montgomery(number);
     assert_eq!(k.mul(&raw, &b), Portable.mul(&raw, &b));
     assert_eq!(k.square(&raw), k.mul(&raw, &raw));
+    for (a, b) in [(raw, b), (b, raw), (raw, raw)] {
+        assert_eq!(k.add(&a, &b), Portable.add(&a, &b));
+        assert_eq!(k.sub(&a, &b), Portable.sub(&a, &b));
+        assert_eq!(k.half(&a).double(), a);
+        assert_eq!(k.half(&a), Portable.half(&a));
+    }
 }
 
 #[test]
@@ -229,6 +235,43 @@ fn fields_calculate_as_bits_do_at_the_edges() {
                 assert_eq!(square.neg().sqrt().is_none(), !bool::from(a.is_zero()));
             }
         }
+    }
+}
+
+/// `x^exponent`, by the peer of division steps: Fermat's little theorem, exponent two less than the modulus.
+fn power<T: Copy>(x: T, one: T, modulus: &limbs::Limbs, mul: impl Fn(&T, &T) -> T) -> T {
+    let exponent = limbs::sub(modulus, &[2, 0, 0, 0]).0;
+    (0..256).rev().fold(one, |power, i| {
+        let square = mul(&power, &power);
+        match (exponent[i / 64] >> (i % 64)) & 1 {
+            1 => mul(&square, &x),
+            _ => square,
+        }
+    })
+}
+
+fn inverses_are_those_of_fermat(number: &[u8; 32]) {
+    if let Some(x) = Fe::from_bytes(number) {
+        let p = limbs::from_be_bytes(&P_BYTES);
+        assert_eq!(x.invert(), power(x, Fe::ONE, &p, Fe::mul));
+    }
+    let x = Scalar::reduce(number);
+    let want = power(x, Scalar::ONE, &N, Scalar::mul);
+    assert_eq!(x.invert().to_bytes(), want.to_bytes());
+}
+
+#[test]
+fn inverses_at_the_edges_are_those_of_fermat() {
+    for number in edge_numbers() {
+        inverses_are_those_of_fermat(&number);
+    }
+    for scalar in edge_scalars() {
+        inverses_are_those_of_fermat(&scalar.to_bytes());
+    }
+    for n in 0..=255 {
+        let mut number = [0; 32];
+        number[31] = n;
+        inverses_are_those_of_fermat(&number);
     }
 }
 
@@ -366,6 +409,11 @@ fn every_selector_finds_every_entry() {
 }
 
 proptest! {
+    #[test]
+    fn inverses_of_any_number_are_those_of_fermat(number in any::<[u8; 32]>()) {
+        inverses_are_those_of_fermat(&number);
+    }
+
     #[test]
     fn fields_calculate_as_bits_do(a in any::<[u8; 32]>(), b in any::<[u8; 32]>()) {
         field_calculates_as_bits_do(Portable, &a, &b);

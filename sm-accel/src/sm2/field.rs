@@ -1,7 +1,7 @@
 //! The field of p = 2^256 - 2^224 - 2^96 + 2^64 - 1, in Montgomery form, constant time throughout.
 //!
-//! Additions are the same on every CPU; multiplications come from a [`FieldKernel`], which whole point
-//! operations take as a type parameter, so that the choice is made once a scalar multiplication.
+//! The arithmetic comes from a [`FieldKernel`], which whole point operations take as a type parameter, so that
+//! the choice is made once a scalar multiplication.
 
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 mod adx;
@@ -12,9 +12,12 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::DefaultIsZeroes;
 
 use crate::cpu::{Adx, Backend};
+use crate::sm2::inverse::Modulus;
 use crate::sm2::limbs::{self, Limbs};
 
-use modulus::{P, R, R2};
+use modulus::{P, R, R2, R3};
+
+const INVERSE: Modulus = Modulus::new(&P);
 
 /// The name of the kernel that a backend multiplies with.
 pub(crate) fn kernel_name(backend: Backend) -> &'static str {
@@ -24,13 +27,22 @@ pub(crate) fn kernel_name(backend: Backend) -> &'static str {
     }
 }
 
-/// How field elements are multiplied.
+/// How field elements are calculated with.
 pub(crate) trait FieldKernel: Copy {
     /// `a * b`.
     fn mul(self, a: &Fe, b: &Fe) -> Fe;
 
     /// `a^2`.
     fn square(self, a: &Fe) -> Fe;
+
+    /// `a + b`.
+    fn add(self, a: &Fe, b: &Fe) -> Fe;
+
+    /// `a - b`.
+    fn sub(self, a: &Fe, b: &Fe) -> Fe;
+
+    /// `a / 2`.
+    fn half(self, a: &Fe) -> Fe;
 }
 
 /// Plain Rust.
@@ -48,6 +60,21 @@ impl FieldKernel for Portable {
     fn square(self, a: &Fe) -> Fe {
         Fe(portable::square(&a.0))
     }
+
+    #[inline(always)]
+    fn add(self, a: &Fe, b: &Fe) -> Fe {
+        a.add(b)
+    }
+
+    #[inline(always)]
+    fn sub(self, a: &Fe, b: &Fe) -> Fe {
+        a.sub(b)
+    }
+
+    #[inline(always)]
+    fn half(self, a: &Fe) -> Fe {
+        Fe(limbs::half_mod(&a.0, &P))
+    }
 }
 
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
@@ -61,6 +88,21 @@ impl FieldKernel for Adx {
     fn square(self, a: &Fe) -> Fe {
         Fe(adx::square(self, &a.0))
     }
+
+    #[inline(always)]
+    fn add(self, a: &Fe, b: &Fe) -> Fe {
+        Fe(adx::add(self, &a.0, &b.0))
+    }
+
+    #[inline(always)]
+    fn sub(self, a: &Fe, b: &Fe) -> Fe {
+        Fe(adx::sub(self, &a.0, &b.0))
+    }
+
+    #[inline(always)]
+    fn half(self, a: &Fe) -> Fe {
+        Fe(adx::half(self, &a.0))
+    }
 }
 
 // There is no such token then; the code that would take it must still be typed.
@@ -72,6 +114,18 @@ impl FieldKernel for Adx {
 
     fn square(self, a: &Fe) -> Fe {
         Portable.square(a)
+    }
+
+    fn add(self, a: &Fe, b: &Fe) -> Fe {
+        Portable.add(a, b)
+    }
+
+    fn sub(self, a: &Fe, b: &Fe) -> Fe {
+        Portable.sub(a, b)
+    }
+
+    fn half(self, a: &Fe) -> Fe {
+        Portable.half(a)
     }
 }
 
@@ -156,22 +210,10 @@ impl Fe {
         Portable.square(self)
     }
 
-    /// The inverse; zero of zero. Constant time, with the portable kernel.
+    /// The inverse; zero of zero. Constant time.
     pub(crate) fn invert(&self) -> Self {
-        self.invert_with(Portable)
-    }
-
-    /// The inverse, `self^(p - 2)`; zero of zero. Constant time: 255 squares, 15 multiplications.
-    pub(crate) fn invert_with<K: FieldKernel>(&self, k: K) -> Self {
-        let ones = Ones::new(k, self);
-        // p - 2 is 31 ones, 0, 128 ones, 32 zeros, 62 ones, 01.
-        let x62 = k.mul(&square_times(k, &ones.x32, 30), &ones.x30);
-        let x64 = k.mul(&square_times(k, &ones.x32, 32), &ones.x32);
-        let t = k.mul(&square_times(k, &ones.x31, 33), &ones.x32);
-        let t = k.mul(&square_times(k, &t, 32), &ones.x32);
-        let t = k.mul(&square_times(k, &t, 64), &x64);
-        let t = k.mul(&square_times(k, &t, 94), &x62);
-        k.mul(&square_times(k, &t, 2), self)
+        // Of x 2^256 that is 1/x 2^-256: twice 2^256 is missing.
+        Self(portable::mul(&INVERSE.invert(&self.0), &R3))
     }
 
     /// A square root, if there is one. p is 3 modulo 4: the candidate is `self^((p + 1) / 4)`. Only the answer's
@@ -209,7 +251,6 @@ impl Fe {
 
 /// `x` to powers whose binary digits are all ones.
 struct Ones {
-    x30: Fe,
     x31: Fe,
     x32: Fe,
 }
@@ -225,7 +266,7 @@ impl Ones {
         let x30 = k.mul(&square_times(k, &x15, 15), &x15);
         let x31 = k.mul(&k.square(&x30), x);
         let x32 = k.mul(&k.square(&x31), x);
-        Self { x30, x31, x32 }
+        Self { x31, x32 }
     }
 }
 

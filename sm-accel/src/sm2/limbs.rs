@@ -95,6 +95,18 @@ pub(crate) fn sub_mod(a: &Limbs, b: &Limbs, modulus: &Limbs) -> Limbs {
     add(&difference, &and(modulus, barrier(borrow.wrapping_neg()))).0
 }
 
+/// `a / 2` modulo the odd `modulus`, for `a` below it.
+#[inline(always)]
+pub(crate) fn half_mod(a: &Limbs, modulus: &Limbs) -> Limbs {
+    let ([s0, s1, s2, s3], carry) = add(a, &and(modulus, barrier((a[0] & 1).wrapping_neg())));
+    [
+        (s0 >> 1) | (s1 << 63),
+        (s1 >> 1) | (s2 << 63),
+        (s2 >> 1) | (s3 << 63),
+        (s3 >> 1) | (carry << 63),
+    ]
+}
+
 /// The product, eight limbs.
 #[inline(always)]
 pub(crate) const fn mul_wide(a: &Limbs, b: &Limbs) -> [u64; 8] {

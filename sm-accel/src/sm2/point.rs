@@ -210,26 +210,29 @@ impl Point {
         self.double_with(Portable)
     }
 
-    /// `2 self`, right for every point: there is none with y = 0, and Z = 0 stays 0. 3 multiplications, 5
-    /// squares ("dbl-2001-b" for a = -3).
-    #[inline(always)]
+    /// `2 self`, right for every point: there is none with y = 0, and Z = 0 stays 0. 4 multiplications, 4
+    /// squares.
+    ///
+    /// Usual doubling with all coordinates scaled by 1/2: Z' = YZ, M = 3(X - Z^2)(X + Z^2) / 2, S = XY^2, X' = M^2 -
+    /// 2S, Y' = M(S - X') - Y^4.
+    // This and the additions are out of line: calls cost nothing beside a dozen multiplications, whereas copies in
+    // every loop take a minute to compile.
+    #[inline(never)]
     pub(crate) fn double_with<K: FieldKernel>(&self, k: K) -> Self {
-        let delta = k.square(&self.z);
-        let gamma = k.square(&self.y);
-        let beta = k.mul(&self.x, &gamma);
-        let t = k.mul(&self.x.sub(&delta), &self.x.add(&delta));
-        let alpha = t.double().add(&t);
-        let beta4 = beta.double().double();
-        let x = k.square(&alpha).sub(&beta4.double());
-        let z = k.square(&self.y.add(&self.z)).sub(&gamma).sub(&delta);
-        let gamma8 = k.square(&gamma.double()).double();
-        let y = k.mul(&alpha, &beta4.sub(&x)).sub(&gamma8);
+        let zz = k.square(&self.z);
+        let yy = k.square(&self.y);
+        let t = k.mul(&k.sub(&self.x, &zz), &k.add(&self.x, &zz));
+        let s = k.mul(&self.x, &yy);
+        let z = k.mul(&self.y, &self.z);
+        let m = k.add(&t, &k.half(&t));
+        let x = k.sub(&k.sub(&k.square(&m), &s), &s);
+        let y = k.sub(&k.mul(&m, &k.sub(&s, &x)), &k.square(&yy));
         Self { x, y, z }
     }
 
     /// `self + other`, unless they are equal or one is infinity; right for opposite points. 8 multiplications, 3
     /// squares.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn add_affine_distinct<K: FieldKernel>(&self, k: K, other: &Affine) -> Self {
         let z1z1 = k.square(&self.z);
         let u2 = k.mul(&other.x, &z1z1);
@@ -238,19 +241,19 @@ impl Point {
             k,
             &self.x,
             &self.y,
-            &u2.sub(&self.x),
-            &s2.sub(&self.y),
+            &k.sub(&u2, &self.x),
+            &k.sub(&s2, &self.y),
             &self.z,
         )
     }
 
     /// `self + other` for any two points, in constant time.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn add_affine_complete<K: FieldKernel>(&self, k: K, other: &Affine) -> Self {
         let z1z1 = k.square(&self.z);
         let u2 = k.mul(&other.x, &z1z1);
         let s2 = k.mul(&other.y, &k.mul(&self.z, &z1z1));
-        let (h, r) = (u2.sub(&self.x), s2.sub(&self.y));
+        let (h, r) = (k.sub(&u2, &self.x), k.sub(&s2, &self.y));
         let added = sum(k, &self.x, &self.y, &h, &r, &self.z);
         let doubled = self.double_with(k);
         let result = Self::conditional_select(&added, &doubled, h.is_zero() & r.is_zero());
@@ -258,7 +261,7 @@ impl Point {
     }
 
     /// `self + other` for any two points, in constant time.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn add_complete<K: FieldKernel>(&self, k: K, other: &Self) -> Self {
         let (parts, h, r) = self.add_parts(k, other);
         let doubled = self.double_with(k);
@@ -269,7 +272,7 @@ impl Point {
 
     /// `self + other`, unless they are equal or one is infinity; right for opposite points. 12 multiplications, 4
     /// squares.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn add_distinct<K: FieldKernel>(&self, k: K, other: &Self) -> Self {
         self.add_parts(k, other).0
     }
@@ -283,13 +286,13 @@ impl Point {
         let u2 = k.mul(&other.x, &z1z1);
         let s1 = k.mul(&self.y, &k.mul(&other.z, &z2z2));
         let s2 = k.mul(&other.y, &k.mul(&self.z, &z1z1));
-        let (h, r) = (u2.sub(&u1), s2.sub(&s1));
+        let (h, r) = (k.sub(&u2, &u1), k.sub(&s2, &s1));
         let added = sum(k, &u1, &s1, &h, &r, &k.mul(&self.z, &other.z));
         (added, h, r)
     }
 
     /// `self + other` for any two points, in variable time: for public points.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn add_affine_vartime<K: FieldKernel>(&self, k: K, other: &Affine) -> Self {
         if self.z.is_zero_vartime() {
             return Self::from(*other);
@@ -297,7 +300,7 @@ impl Point {
         let z1z1 = k.square(&self.z);
         let u2 = k.mul(&other.x, &z1z1);
         let s2 = k.mul(&other.y, &k.mul(&self.z, &z1z1));
-        let (h, r) = (u2.sub(&self.x), s2.sub(&self.y));
+        let (h, r) = (k.sub(&u2, &self.x), k.sub(&s2, &self.y));
         if h.is_zero_vartime() {
             return match r.is_zero_vartime() {
                 true => self.double_with(k),
@@ -308,7 +311,7 @@ impl Point {
     }
 
     /// `self + other` for any two points, in variable time: for public points.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn add_vartime<K: FieldKernel>(&self, k: K, other: &Self) -> Self {
         if self.z.is_zero_vartime() {
             return *other;
@@ -369,8 +372,8 @@ fn sum<K: FieldKernel>(k: K, x1: &Fe, y1: &Fe, h: &Fe, r: &Fe, z: &Fe) -> Point 
     let hh = k.square(h);
     let hhh = k.mul(h, &hh);
     let v = k.mul(x1, &hh);
-    let x = k.square(r).sub(&hhh).sub(&v.double());
-    let y = k.mul(r, &v.sub(&x)).sub(&k.mul(y1, &hhh));
+    let x = k.sub(&k.sub(&k.sub(&k.square(r), &hhh), &v), &v);
+    let y = k.sub(&k.mul(r, &k.sub(&v, &x)), &k.mul(y1, &hhh));
     Point {
         x,
         y,

@@ -10,6 +10,7 @@
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::{DefaultIsZeroes, Zeroize};
 
+use crate::sm2::inverse::Modulus;
 use crate::sm2::limbs::{self, Limbs, adc, inverse_mod_2_64, mac, r_squared};
 use crate::taint;
 
@@ -26,6 +27,8 @@ const N_NEGATED_INVERSE: u64 = inverse_mod_2_64(N[0]).wrapping_neg();
 
 /// 2^512 mod n.
 const R2: Limbs = r_squared(&N);
+
+const INVERSE: Modulus = Modulus::new(&N);
 
 /// A number below n.
 #[derive(Clone, Copy, Default)]
@@ -85,18 +88,7 @@ impl Scalar {
 
     /// The inverse; zero of zero. Constant time.
     pub(crate) fn invert(&self) -> Self {
-        let base = montgomery_mul(&self.0, &R2);
-        let exponent = [N[0].wrapping_sub(2), N[1], N[2], N[3]];
-        let mut x = montgomery_mul(&Self::ONE.0, &R2);
-        for limb in exponent.iter().rev() {
-            for bit in (0..64).rev() {
-                x = montgomery_mul(&x, &x);
-                if (limb >> bit) & 1 == 1 {
-                    x = montgomery_mul(&x, &base);
-                }
-            }
-        }
-        Self(montgomery_mul(&x, &[1, 0, 0, 0]))
+        Self(INVERSE.invert(&self.0))
     }
 
     /// Every scalar to its inverse, zero to zero, with one inversion for all. Constant time in the values.

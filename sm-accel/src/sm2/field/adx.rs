@@ -220,3 +220,129 @@ pub(crate) fn square(_: Adx, a: &Limbs) -> Limbs {
     }
     [t0, t1, t2, t3]
 }
+
+/// `a + b` modulo p, both below p.
+#[inline(always)]
+pub(crate) fn add(_: Adx, a: &Limbs, b: &Limbs) -> Limbs {
+    let (t0, t1, t2, t3): (u64, u64, u64, u64);
+    // SAFETY: as for `mul`; every CPU has these instructions.
+    unsafe {
+        asm!(
+            "mov {s0}, [{a}]",
+            "add {s0}, [{b}]",
+            "mov {s1}, [{a} + 8]",
+            "adc {s1}, [{b} + 8]",
+            "mov {s2}, [{a} + 16]",
+            "adc {s2}, [{b} + 16]",
+            "mov {s3}, [{a} + 24]",
+            "adc {s3}, [{b} + 24]",
+            "mov {carry:e}, 0",
+            "adc {carry:e}, 0",
+            // Less p, unless that borrows from the carry.
+            "mov {p1}, 0xffffffff00000000",
+            "mov {p3}, 0xfffffffeffffffff",
+            "mov {a}, {s0}",
+            "sub {a}, -1",
+            "mov {b}, {s1}",
+            "sbb {b}, {p1}",
+            "mov {t2}, {s2}",
+            "sbb {t2}, -1",
+            "mov {t3}, {s3}",
+            "sbb {t3}, {p3}",
+            "sbb {carry:e}, 0",
+            "cmovc {a}, {s0}",
+            "cmovc {b}, {s1}",
+            "cmovc {t2}, {s2}",
+            "cmovc {t3}, {s3}",
+            a = inout(reg) a.as_ptr() => t0,
+            b = inout(reg) b.as_ptr() => t1,
+            p1 = out(reg) _,
+            p3 = out(reg) _,
+            t2 = out(reg) t2,
+            t3 = out(reg) t3,
+            s0 = out(reg) _,
+            s1 = out(reg) _,
+            s2 = out(reg) _,
+            s3 = out(reg) _,
+            carry = out(reg) _,
+            options(pure, readonly, nostack),
+        );
+    }
+    [t0, t1, t2, t3]
+}
+
+/// `a - b` modulo p, both below p.
+#[inline(always)]
+pub(crate) fn sub(_: Adx, a: &Limbs, b: &Limbs) -> Limbs {
+    let (t0, t1, t2, t3): (u64, u64, u64, u64);
+    // SAFETY: as for `add`.
+    unsafe {
+        asm!(
+            "mov {t0}, [{a}]",
+            "sub {t0}, [{b}]",
+            "mov {t1}, [{a} + 8]",
+            "sbb {t1}, [{b} + 8]",
+            "mov {t2}, [{a} + 16]",
+            "sbb {t2}, [{b} + 16]",
+            "mov {t3}, [{a} + 24]",
+            "sbb {t3}, [{b} + 24]",
+            // Plus p, if that borrowed.
+            "sbb {m}, {m}",
+            "mov {m1}, {m}",
+            "shl {m1}, 32",
+            "mov {m3}, {m}",
+            "btr {m3}, 32",
+            "add {t0}, {m}",
+            "adc {t1}, {m1}",
+            "adc {t2}, {m}",
+            "adc {t3}, {m3}",
+            a = in(reg) a.as_ptr(),
+            b = in(reg) b.as_ptr(),
+            t0 = out(reg) t0,
+            t1 = out(reg) t1,
+            t2 = out(reg) t2,
+            t3 = out(reg) t3,
+            m = out(reg) _,
+            m1 = out(reg) _,
+            m3 = out(reg) _,
+            options(pure, readonly, nostack),
+        );
+    }
+    [t0, t1, t2, t3]
+}
+
+/// `a / 2` modulo p, for `a` below p.
+#[inline(always)]
+pub(crate) fn half(_: Adx, a: &Limbs) -> Limbs {
+    let [mut t0, mut t1, mut t2, mut t3] = *a;
+    // SAFETY: registers alone are changed, by instructions that every CPU has.
+    unsafe {
+        asm!(
+            // Plus p, if odd.
+            "mov {m:e}, {t0:e}",
+            "and {m:e}, 1",
+            "neg {m}",
+            "mov {m1}, {m}",
+            "shl {m1}, 32",
+            "mov {m3}, {m}",
+            "btr {m3}, 32",
+            "add {t0}, {m}",
+            "adc {t1}, {m1}",
+            "adc {t2}, {m}",
+            "adc {t3}, {m3}",
+            "rcr {t3}, 1",
+            "rcr {t2}, 1",
+            "rcr {t1}, 1",
+            "rcr {t0}, 1",
+            t0 = inout(reg) t0,
+            t1 = inout(reg) t1,
+            t2 = inout(reg) t2,
+            t3 = inout(reg) t3,
+            m = out(reg) _,
+            m1 = out(reg) _,
+            m3 = out(reg) _,
+            options(pure, nomem, nostack),
+        );
+    }
+    [t0, t1, t2, t3]
+}
