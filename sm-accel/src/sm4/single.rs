@@ -12,7 +12,7 @@
 use core::arch::x86_64::*;
 
 use super::affine::{
-    A1, A1_INVERSE, CK_IN, F, FK_BYTES, G1, H0, IN, K_AES, K_AES_CONSTANT, Matrix, inverse,
+    A1, A1_INVERSE, CK_IN, F, FK_BYTES, G1, H0, IN, K_AES, K_AES_CONSTANT, Matrix, apply, inverse,
     nibbles, product, sum,
 };
 use super::constants::carries_constant;
@@ -25,6 +25,10 @@ type Halves = ([u8; 16], [u8; 16]);
 const DOUBLE: Matrix = [0x80, 0x81, 0x02, 0x84, 0x88, 0x10, 0x20, 0x40];
 const H1: Matrix = product(G1, inverse(F));
 const D: Matrix = product(sum(H0, product(H1, DOUBLE)), inverse(DOUBLE));
+
+/// What both AES instructions add so that the S-box's 0x63 is left in m, as in the kernels without GFNI, and not in n:
+/// one key for both, because a second would not fit in the registers. (0x63 takes it from both.)
+const AES_KEY: u8 = apply(product(inverse(sum(H1, D)), D), 0x63);
 
 static IN_TABLE: Halves = nibbles(A1);
 static OUT_TABLE: Halves = nibbles(A1_INVERSE);
@@ -140,15 +144,27 @@ fn block_of(x: &[V; 4]) -> [u8; 16] {
     store(linear(&OUT_TABLE, x))
 }
 
-/// `x ⊕ T(t)` but for the round constant.
+/// Hides a value from the compiler, which otherwise turns trees of XORs into longer chains.
 #[inline]
 #[target_feature(enable = "avx2,aes")]
-fn add_t(x: V, t: V, m_key: V) -> V {
-    let m = _mm_aesenc_si128(_mm_shuffle_epi8(t, load(&PLACE_M)), m_key);
-    // The key takes away the S-box of zero.
-    let n = _mm_aesenc_si128(_mm_shuffle_epi8(t, load(&PLACE_N)), _mm_set1_epi8(0x63));
-    let early = _mm_xor_si128(_mm_xor_si128(x, low(&M_TABLE, m)), low(&N_TABLE, n));
-    _mm_xor_si128(early, _mm_xor_si128(high(&M_TABLE, m), high(&N_TABLE, n)))
+fn opaque(mut x: V) -> V {
+    // SAFETY: no instruction at all.
+    unsafe {
+        core::arch::asm!("/* {0} */", inout(xmm_reg) x, options(pure, nomem, nostack, preserves_flags))
+    };
+    x
+}
+
+/// T(t) but for the round constant, in two parts: the second comes later, and then a single XOR is left to do.
+#[inline]
+#[target_feature(enable = "avx2,aes")]
+fn transform(t: V, aes_key: V) -> (V, V) {
+    let m = _mm_aesenc_si128(_mm_shuffle_epi8(t, load(&PLACE_M)), aes_key);
+    let n = _mm_aesenc_si128(_mm_shuffle_epi8(t, load(&PLACE_N)), aes_key);
+    (
+        opaque(_mm_xor_si128(low(&M_TABLE, m), low(&N_TABLE, n))),
+        opaque(_mm_xor_si128(high(&M_TABLE, m), high(&N_TABLE, n))),
+    )
 }
 
 /// Round keys, and whether a round leaves out the constant of the kernels with GFNI.
@@ -161,15 +177,24 @@ pub(super) struct Keys<'a> {
 #[inline]
 #[target_feature(enable = "avx2,aes")]
 fn rounds<const N: usize, const REVERSE: bool>(keys: Keys<'_>, x: &mut [[V; 4]; N]) {
-    // The two constants differ by H₁·0x63.
-    let m_key = _mm_set1_epi8(if keys.for_gfni { 0x63 } else { 0 });
+    let aes_key = opaque(_mm_set1_epi8(
+        if keys.for_gfni { 0x63 } else { AES_KEY }.cast_signed(),
+    ));
+    let key = |i: usize| widen(keys.words[if REVERSE { 31 - i } else { i } & 31]);
+    let mut t = [_mm_setzero_si128(); N];
+    for (t, x) in t.iter_mut().zip(x.iter()) {
+        *t = _mm_xor_si128(_mm_xor_si128(x[1], x[2]), _mm_xor_si128(x[3], key(0)));
+    }
     for q in 0..8 {
         for w in 0..4 {
-            let i = 4 * q + w;
-            let key = widen(keys.words[if REVERSE { 31 - i } else { i }]);
-            for x in x.iter_mut() {
-                let early = _mm_xor_si128(_mm_xor_si128(x[(w + 1) & 3], x[(w + 2) & 3]), key);
-                x[w] = add_t(x[w], _mm_xor_si128(early, x[(w + 3) & 3]), m_key);
+            // The last turn makes an input that nobody takes.
+            let next = key((4 * q + w + 1) & 31);
+            for (x, t) in x.iter_mut().zip(t.iter_mut()) {
+                let (soon, late) = transform(*t, aes_key);
+                let others = _mm_xor_si128(_mm_xor_si128(x[(w + 2) & 3], x[(w + 3) & 3]), next);
+                let before = opaque(_mm_xor_si128(x[w], others));
+                *t = _mm_xor_si128(opaque(_mm_xor_si128(before, soon)), late);
+                x[w] = _mm_xor_si128(_mm_xor_si128(x[w], soon), late);
             }
         }
     }
