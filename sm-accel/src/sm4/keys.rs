@@ -8,9 +8,9 @@ use super::portable;
 use super::wipe::wipe;
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 use super::{aesni, affine, gfni_avx2, gfni_avx512, single, vaes};
+use crate::cpu::Backend;
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-use crate::cpu::Avx2Aesni;
-use crate::cpu::{Backend, Kernels};
+use crate::cpu::{Avx2Aesni, Kernels};
 
 /// Up to so many blocks are done one or two at a time, not in lanes.
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]

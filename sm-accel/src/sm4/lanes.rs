@@ -10,6 +10,7 @@ use crate::cpu::{Backend, Kernels};
 /// The most lanes that any backend has.
 pub(super) const MOST: usize = 64;
 
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 type Sliced<const N: usize> = Box<[[[u8; N]; 4]; 32]>;
 
 enum Keys {

@@ -3,7 +3,7 @@
 //! A state word of 16 blocks is eight `u64` planes; bit 16·j + l of plane b is bit b of byte j (0 the least
 //! significant) of block l's word. A rotation of words by 8 bits is then a rotation of planes by 16.
 
-#![allow(clippy::indexing_slicing)] // Arrays of fixed length and constant indices.
+#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // Indices below the arrays' lengths.
 
 use super::constants::{CK, FK, carries_constant};
 use super::sbox::{SBOX_IN, SBOX_OUT, sbox};
