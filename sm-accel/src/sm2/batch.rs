@@ -5,7 +5,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use crate::cpu::Backend;
 use crate::error::Error;
 use crate::sm2::comb::mul_base;
-use crate::sm2::nonce::Drbg;
+use crate::sm2::nonce::{Drbg, Seed};
 use crate::sm2::point::Point;
 use crate::sm2::random;
 use crate::sm2::scalar::Scalar;
@@ -177,7 +177,7 @@ impl<'a> SignItem<'a> {
 /// Signs every message: result `i` is a signature as [`SigningKey::sign`] makes for item `i`, and with the same
 /// entropy the same signature.
 ///
-/// One inversion serves a batch, and digests are computed side by side.
+/// One inversion serves a batch, and what is hashed is hashed side by side.
 ///
 /// # Errors
 /// Item by item [`Error::Random`], when the operating system's generator fails.
@@ -230,7 +230,7 @@ fn sign_batch(
             .map(|item| (item.key.verifying_key().z(), item.signed)),
     );
     // A3: k in [1, n-1]
-    let jobs: Vec<Option<Job<'_>>> = items
+    let seeds: Vec<Option<(Scalar, Seed<'_>)>> = items
         .iter()
         .zip(&digests)
         .map(|(item, e)| {
@@ -239,8 +239,19 @@ fn sign_batch(
                 None => fresh.next().filter(|_| failed.is_none())?,
             };
             let e = Scalar::reduce(e);
-            let secret = item.key.secret_key();
-            let mut drbg = Drbg::new(backend, &secret.to_bytes(), &e.to_bytes(), entropy);
+            Some((e, item.key.seed(&e, entropy)))
+        })
+        .collect();
+    let (es, seeds): (Vec<Option<Scalar>>, Vec<Option<Seed<'_>>>) =
+        seeds.into_iter().map(Option::unzip).unzip();
+    let seeds: Vec<Seed<'_>> = seeds.into_iter().flatten().collect();
+    let mut generators = Drbg::many(backend, &seeds).into_iter();
+    let jobs: Vec<Option<Job<'_>>> = items
+        .iter()
+        .zip(es)
+        .map(|(item, e)| {
+            let e = e?;
+            let mut drbg = generators.next()?;
             let k = next_nonce(&mut drbg);
             Some(Job {
                 key: item.key,

@@ -7,6 +7,7 @@
 use std::sync::OnceLock;
 
 use subtle::ConditionallySelectable;
+use zeroize::Zeroize as _;
 
 use crate::cpu::Backend;
 use crate::sm2::field::{Fe, FieldKernel, Portable};
@@ -37,10 +38,11 @@ fn mul_base_in<K: FieldKernel, S: Selector>(k: K, selector: S, scalar: &Scalar) 
     // or its opposite, while both are small against n: that holds up to the last window, whose addition is
     // complete.
     let mut sum = Point::IDENTITY;
+    let mut point = Affine::default();
     let last = table.tables().len().wrapping_sub(1);
     for (i, entries) in table.tables().enumerate() {
         let digit = digits.digit(i);
-        let mut point = selector.select(entries, digit.index as u64).point();
+        point = selector.select(entries, digit.index as u64).point();
         point.y = Fe::conditional_select(&point.y, &point.y.neg(), digit.negative);
         sum = match i {
             0 => Point::from(point),
@@ -48,5 +50,8 @@ fn mul_base_in<K: FieldKernel, S: Selector>(k: K, selector: S, scalar: &Scalar) 
             _ => sum.add_affine_distinct(k, &point),
         };
     }
-    Point::conditional_select(&sum, &sum.neg(), digits.negated())
+    let result = Point::conditional_select(&sum, &sum.neg(), digits.negated());
+    point.zeroize();
+    sum.zeroize();
+    result
 }

@@ -49,7 +49,9 @@ fn mul_in<K: FieldKernel>(k: K, point: &Affine, scalar: &Scalar) -> Point {
         };
         addend.zeroize();
     }
-    Point::conditional_select(&sum, &sum.neg(), digits.negated())
+    let result = Point::conditional_select(&sum, &sum.neg(), digits.negated());
+    sum.zeroize();
+    result
 }
 
 /// P, 3P, 5P, ...

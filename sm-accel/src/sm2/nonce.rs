@@ -3,7 +3,7 @@
 use zeroize::{Zeroize as _, ZeroizeOnDrop, Zeroizing};
 
 use crate::cpu::Backend;
-use crate::sm3::HmacKey;
+use crate::sm3::{HmacJob, HmacKey, hmac_many_with_backend};
 
 /// Gives candidates for k, one after the other.
 pub(crate) trait Candidates {
@@ -20,24 +20,85 @@ pub(crate) struct Drbg {
     backend: Backend,
     k: HmacKey,
     v: [u8; 32],
+    /// Whether `v` has been given away.
     used: bool,
 }
 
+/// What a generator is seeded with: d, e modulo n, and random bytes.
+pub(crate) struct Seed<'a> {
+    pub(crate) d: Zeroizing<[u8; 32]>,
+    pub(crate) e: [u8; 32],
+    pub(crate) entropy: &'a [u8; 32],
+}
+
 impl Drbg {
-    pub(crate) fn new(backend: Backend, d: &[u8; 32], e: &[u8; 32], entropy: &[u8; 32]) -> Self {
+    pub(crate) fn new(backend: Backend, seed: &Seed<'_>) -> Self {
         let mut k = HmacKey::with_backend(backend, &[0; 32]);
         let mut v = Zeroizing::new([1u8; 32]);
         for round in [0u8, 1] {
-            let key = Zeroizing::new(k.mac(&[&*v, &[round], d, e, entropy]));
+            let key = Zeroizing::new(k.mac(&[&*v, &[round], &*seed.d, &seed.e, seed.entropy]));
             k = HmacKey::with_backend(backend, &*key);
             *v = k.mac(&[&*v]);
         }
+        // The first candidate, which everybody takes.
+        *v = k.mac(&[&*v]);
         Self {
             backend,
             k,
             v: *v,
             used: false,
         }
+    }
+
+    /// [`Drbg::new`] of every seed, hashing side by side.
+    pub(crate) fn many(backend: Backend, seeds: &[Seed<'_>]) -> Vec<Self> {
+        let zero = HmacKey::with_backend(backend, &[0; 32]);
+        let mut keys = Vec::new();
+        let mut v = Zeroizing::new(vec![[1u8; 32]; seeds.len()]);
+        for round in [[0u8], [1]] {
+            let parts: Vec<[&[u8]; 5]> = seeds
+                .iter()
+                .zip(v.iter())
+                .map(|(seed, v)| [v.as_slice(), &round, &*seed.d, &seed.e, seed.entropy])
+                .collect();
+            let jobs: Vec<_> = (0..)
+                .zip(&parts)
+                .map(|(i, parts)| HmacJob {
+                    key: keys.get(i).unwrap_or(&zero),
+                    parts,
+                })
+                .collect();
+            let made = Zeroizing::new(hmac_many_with_backend(backend, &jobs));
+            keys = made
+                .iter()
+                .map(|key| HmacKey::with_backend(backend, key))
+                .collect();
+            next_values(backend, &keys, &mut v);
+        }
+        next_values(backend, &keys, &mut v);
+        keys.into_iter()
+            .zip(v.iter())
+            .map(|(k, v)| Self {
+                backend,
+                k,
+                v: *v,
+                used: false,
+            })
+            .collect()
+    }
+}
+
+/// Every V to its key's MAC of it.
+fn next_values(backend: Backend, keys: &[HmacKey], values: &mut [[u8; 32]]) {
+    let parts: Vec<[&[u8]; 1]> = values.iter().map(|v| [v.as_slice()]).collect();
+    let jobs: Vec<_> = keys
+        .iter()
+        .zip(&parts)
+        .map(|(key, parts)| HmacJob { key, parts })
+        .collect();
+    let next = Zeroizing::new(hmac_many_with_backend(backend, &jobs));
+    for (value, next) in values.iter_mut().zip(next.iter()) {
+        *value = *next;
     }
 }
 
@@ -47,9 +108,9 @@ impl Candidates for Drbg {
             let key = Zeroizing::new(self.k.mac(&[&self.v, &[0]]));
             self.k = HmacKey::with_backend(self.backend, &*key);
             self.v = self.k.mac(&[&self.v]);
+            self.v = self.k.mac(&[&self.v]);
         }
         self.used = true;
-        self.v = self.k.mac(&[&self.v]);
         &self.v
     }
 }

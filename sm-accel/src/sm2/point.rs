@@ -5,7 +5,7 @@
 )]
 
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
-use zeroize::{DefaultIsZeroes, Zeroize};
+use zeroize::{DefaultIsZeroes, Zeroize, Zeroizing};
 
 use crate::sm2::field::{Fe, FieldKernel, Portable};
 use crate::sm2::limbs;
@@ -328,7 +328,7 @@ impl Point {
 
     /// The point's own coordinates; `None` at infinity, which alone the time tells.
     pub(crate) fn to_affine(self) -> Option<Affine> {
-        taint::public(!self.is_identity()).then(|| self.scaled(&self.z.invert()))
+        taint::public(!self.is_identity()).then(|| self.scaled(&Zeroizing::new(self.z.invert())))
     }
 
     /// [`Point::to_affine`] of every point, with one inversion for all.
@@ -345,10 +345,12 @@ impl Point {
         let mut affine = vec![None; points.len()];
         for ((point, before), affine) in points.iter().zip(&before).zip(&mut affine).rev() {
             let infinity = point.is_identity();
-            let z = Fe::conditional_select(&point.z, &Fe::ONE, infinity);
-            let own = inverse.mul(before);
+            let mut z = Fe::conditional_select(&point.z, &Fe::ONE, infinity);
+            let mut own = inverse.mul(before);
             inverse = inverse.mul(&z);
             *affine = taint::public(!infinity).then(|| point.scaled(&own));
+            z.zeroize();
+            own.zeroize();
         }
         before.zeroize();
         product.zeroize();

@@ -6,12 +6,14 @@
     clippy::print_stdout
 )]
 
+use zeroize::Zeroizing;
+
 use crate::cpu::Backend;
 use crate::error::Error;
 use crate::sm2::comb::mul_base;
 use crate::sm2::encrypt::{encrypt_from, encrypt_with_k};
 use crate::sm2::mul::mul;
-use crate::sm2::nonce::{Candidates, Drbg};
+use crate::sm2::nonce::{Candidates, Drbg, Seed};
 use crate::sm2::point::{Affine, Point};
 use crate::sm2::prepared::TableSize;
 use crate::sm2::public_key::PublicKey;
@@ -354,13 +356,31 @@ fn a_failing_generator_is_an_error() {
 
 #[test]
 fn the_generator_of_k_does_not_repeat() {
+    let seed = |d, e, entropy| Seed {
+        d: Zeroizing::new([d; 32]),
+        e: [e; 32],
+        entropy,
+    };
+    let (three, four) = ([3; 32], [4; 32]);
     for backend in backends() {
-        let mut drbg = Drbg::new(backend, &[1; 32], &[2; 32], &[3; 32]);
+        let mut drbg = Drbg::new(backend, &seed(1, 2, &three));
         let (first, second) = (*drbg.next(), *drbg.next());
         assert_ne!(first, second);
-        for (d, e, entropy) in [(4, 2, 3), (1, 4, 3), (1, 2, 4)] {
-            let mut other = Drbg::new(backend, &[d; 32], &[e; 32], &[entropy; 32]);
-            assert_ne!(first, *other.next());
+        let others = [seed(4, 2, &three), seed(1, 4, &three), seed(1, 2, &four)];
+        for other in &others {
+            assert_ne!(first, *Drbg::new(backend, other).next());
+        }
+        // Side by side, whatever the count, each gives what it gives alone.
+        let seeds: Vec<_> = (0..40).map(|i| seed(i, i ^ 2, &three)).collect();
+        for count in [0, 1, 2, 8, 9, 40] {
+            let many = Drbg::many(backend, &seeds[..count]);
+            assert_eq!(many.len(), count);
+            for (mut drbg, seed) in many.into_iter().zip(&seeds) {
+                let mut alone = Drbg::new(backend, seed);
+                for _ in 0..3 {
+                    assert_eq!(drbg.next(), alone.next());
+                }
+            }
         }
     }
 }

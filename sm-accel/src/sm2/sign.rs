@@ -7,7 +7,7 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 use crate::cpu::Backend;
 use crate::error::Error;
 use crate::sm2::comb::mul_base;
-use crate::sm2::nonce::{Candidates, Drbg};
+use crate::sm2::nonce::{Candidates, Drbg, Seed};
 use crate::sm2::random;
 use crate::sm2::scalar::Scalar;
 use crate::sm2::secret_key::SecretKey;
@@ -98,8 +98,18 @@ impl SigningKey {
     pub fn sign_prehash_with_entropy(&self, e: &[u8; 32], entropy: &[u8; 32]) -> Signature {
         let e = Scalar::reduce(e);
         let backend = self.secret.backend();
-        let mut drbg = Drbg::new(backend, &self.secret.to_bytes(), &e.to_bytes(), entropy);
+        let seed = self.seed(&e, entropy);
+        let mut drbg = Drbg::new(backend, &seed);
         sign_with_candidates(backend, &self.secret, &e, &mut drbg)
+    }
+
+    /// What k's generator is seeded with.
+    pub(crate) fn seed<'a>(&self, e: &Scalar, entropy: &'a [u8; 32]) -> Seed<'a> {
+        Seed {
+            d: self.secret.to_bytes(),
+            e: e.to_bytes(),
+            entropy,
+        }
     }
 }
 

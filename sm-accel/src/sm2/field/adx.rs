@@ -63,14 +63,20 @@ macro_rules! reduce {
     };
 }
 
-/// One row of the product: limb `$i` of a times b, added from `t$i` up; `$top` receives the last high limb.
+/// One row of the product: limb `$i` of a times b, added from `t$i` up; `$top` receives the last high limb,
+/// `$zero` is overwritten (`a` itself after its last limb).
 macro_rules! row {
-    ($offset:literal, $t0:literal, $t1:literal, $t2:literal, $t3:literal, $top:literal) => {
+    ($offset:literal, $t0:literal, $t1:literal, $t2:literal, $t3:literal, $top:literal, $zero:literal) => {
         concat!(
             "mov rdx, [{a} + ",
             $offset,
             "]\n",
-            "xor {hi:e}, {hi:e}\n", // both carries off
+            // Zero, and both carries off.
+            "xor {",
+            $zero,
+            ":e}, {",
+            $zero,
+            ":e}\n",
             "mulx {hi}, {lo}, [{b}]\n",
             "adcx {",
             $t0,
@@ -95,16 +101,19 @@ macro_rules! row {
             "mulx {",
             $top,
             "}, {lo}, [{b} + 24]\n",
-            "mov {hi:e}, 0\n",
             "adcx {",
             $t3,
             "}, {lo}\n",
             "adox {",
             $top,
-            "}, {hi}\n",
+            "}, {",
+            $zero,
+            "}\n",
             "adcx {",
             $top,
-            "}, {hi}\n",
+            "}, {",
+            $zero,
+            "}\n",
         )
     };
 }
@@ -126,11 +135,11 @@ pub(crate) fn mul(_: Adx, a: &Limbs, b: &Limbs) -> Limbs {
             "mulx {t4}, {lo}, [{b} + 24]",
             "adc {t3}, {lo}",
             "adc {t4}, 0",
-            row!("8", "t1", "t2", "t3", "t4", "t5"),
-            row!("16", "t2", "t3", "t4", "t5", "t6"),
-            row!("24", "t3", "t4", "t5", "t6", "t7"),
+            row!("8", "t1", "t2", "t3", "t4", "t5", "t7"),
+            row!("16", "t2", "t3", "t4", "t5", "t6", "t7"),
+            row!("24", "t3", "t4", "t5", "t6", "t7", "a"),
             reduce!(),
-            a = in(reg) a.as_ptr(),
+            a = inout(reg) a.as_ptr() => _,
             b = in(reg) b.as_ptr(),
             t0 = out(reg) t0,
             t1 = out(reg) t1,
@@ -224,42 +233,40 @@ pub(crate) fn square(_: Adx, a: &Limbs) -> Limbs {
 /// `a + b` modulo p, both below p.
 #[inline(always)]
 pub(crate) fn add(_: Adx, a: &Limbs, b: &Limbs) -> Limbs {
-    let (t0, t1, t2, t3): (u64, u64, u64, u64);
-    // SAFETY: as for `mul`; every CPU has these instructions.
+    let [mut t0, mut t1, mut t2, mut t3] = *a;
+    // SAFETY: only the 32 bytes behind `b` are read, nothing is written, the stack is not touched, and every
+    // register changed is an output; every CPU has these instructions.
     unsafe {
         asm!(
-            "mov {s0}, [{a}]",
-            "add {s0}, [{b}]",
-            "mov {s1}, [{a} + 8]",
-            "adc {s1}, [{b} + 8]",
-            "mov {s2}, [{a} + 16]",
-            "adc {s2}, [{b} + 16]",
-            "mov {s3}, [{a} + 24]",
-            "adc {s3}, [{b} + 24]",
+            "mov {p1}, 0xffffffff00000000",
+            "mov {p3}, 0xfffffffeffffffff",
+            "add {t0}, [{b}]",
+            "adc {t1}, [{b} + 8]",
+            "adc {t2}, [{b} + 16]",
+            "adc {t3}, [{b} + 24]",
             "mov {carry:e}, 0",
             "adc {carry:e}, 0",
             // Less p, unless that borrows from the carry.
-            "mov {p1}, 0xffffffff00000000",
-            "mov {p3}, 0xfffffffeffffffff",
-            "mov {a}, {s0}",
-            "sub {a}, -1",
-            "mov {b}, {s1}",
-            "sbb {b}, {p1}",
-            "mov {t2}, {s2}",
-            "sbb {t2}, -1",
-            "mov {t3}, {s3}",
-            "sbb {t3}, {p3}",
+            "mov {s0}, {t0}",
+            "sub {s0}, -1",
+            "mov {s1}, {t1}",
+            "sbb {s1}, {p1}",
+            "mov {s2}, {t2}",
+            "sbb {s2}, -1",
+            "mov {s3}, {t3}",
+            "sbb {s3}, {p3}",
             "sbb {carry:e}, 0",
-            "cmovc {a}, {s0}",
-            "cmovc {b}, {s1}",
-            "cmovc {t2}, {s2}",
-            "cmovc {t3}, {s3}",
-            a = inout(reg) a.as_ptr() => t0,
-            b = inout(reg) b.as_ptr() => t1,
+            "cmovnc {t0}, {s0}",
+            "cmovnc {t1}, {s1}",
+            "cmovnc {t2}, {s2}",
+            "cmovnc {t3}, {s3}",
+            b = in(reg) b.as_ptr(),
+            t0 = inout(reg) t0,
+            t1 = inout(reg) t1,
+            t2 = inout(reg) t2,
+            t3 = inout(reg) t3,
             p1 = out(reg) _,
             p3 = out(reg) _,
-            t2 = out(reg) t2,
-            t3 = out(reg) t3,
             s0 = out(reg) _,
             s1 = out(reg) _,
             s2 = out(reg) _,
@@ -274,17 +281,13 @@ pub(crate) fn add(_: Adx, a: &Limbs, b: &Limbs) -> Limbs {
 /// `a - b` modulo p, both below p.
 #[inline(always)]
 pub(crate) fn sub(_: Adx, a: &Limbs, b: &Limbs) -> Limbs {
-    let (t0, t1, t2, t3): (u64, u64, u64, u64);
+    let [mut t0, mut t1, mut t2, mut t3] = *a;
     // SAFETY: as for `add`.
     unsafe {
         asm!(
-            "mov {t0}, [{a}]",
             "sub {t0}, [{b}]",
-            "mov {t1}, [{a} + 8]",
             "sbb {t1}, [{b} + 8]",
-            "mov {t2}, [{a} + 16]",
             "sbb {t2}, [{b} + 16]",
-            "mov {t3}, [{a} + 24]",
             "sbb {t3}, [{b} + 24]",
             // Plus p, if that borrowed.
             "sbb {m}, {m}",
@@ -296,12 +299,11 @@ pub(crate) fn sub(_: Adx, a: &Limbs, b: &Limbs) -> Limbs {
             "adc {t1}, {m1}",
             "adc {t2}, {m}",
             "adc {t3}, {m3}",
-            a = in(reg) a.as_ptr(),
             b = in(reg) b.as_ptr(),
-            t0 = out(reg) t0,
-            t1 = out(reg) t1,
-            t2 = out(reg) t2,
-            t3 = out(reg) t3,
+            t0 = inout(reg) t0,
+            t1 = inout(reg) t1,
+            t2 = inout(reg) t2,
+            t3 = inout(reg) t3,
             m = out(reg) _,
             m1 = out(reg) _,
             m3 = out(reg) _,
