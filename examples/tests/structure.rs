@@ -296,9 +296,14 @@ impl<'ast> Visit<'ast> for Visitor {
     }
 
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
-        if !only_for_tests(&item.attrs) {
-            flatten(&item.tree, &mut Vec::new(), &mut self.imports.absolute);
+        if only_for_tests(&item.attrs) {
+            return;
         }
+        let mut paths = Vec::new();
+        flatten(&item.tree, &mut Vec::new(), &mut paths);
+        // `super` inside an inline module is the file's own module.
+        paths.retain(|path| self.inline_depth == 0 || path.first().is_none_or(|n| n != "super"));
+        self.imports.absolute.append(&mut paths);
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {

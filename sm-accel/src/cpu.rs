@@ -32,10 +32,6 @@ pub(crate) struct Avx512Gfni(Avx2Gfni);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Adx(());
 
-/// Proof of [`Avx512Gfni`] and AVX-512 IFMA.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Avx512Ifma(Avx512Gfni);
-
 // A wider backend may always call a narrower one's kernels.
 macro_rules! implies {
     ($($wide:ident => $narrow:ident),*) => {$(
@@ -98,7 +94,7 @@ impl Backend {
     /// [`BACKEND_VARIABLE`] named, else the fastest.
     ///
     /// A variable that names no backend of this CPU selects `portable`: whoever set it wanted kernels off, and
-    /// `portable` is right everywhere. [`report`] then says so.
+    /// `portable` is right everywhere. [`report`](crate::report()) then says so.
     pub fn active() -> Self {
         match Self::from_code(FORCED.load(Ordering::Relaxed)) {
             Some(forced) => forced,
@@ -152,14 +148,6 @@ impl Backend {
         match self.0 {
             Kernels::Portable => None,
             _ => detect_adx(),
-        }
-    }
-
-    /// 52-bit integer multiply-add lanes, in the widest backend alone.
-    pub(crate) fn ifma(self) -> Option<Avx512Ifma> {
-        match self.0 {
-            Kernels::Avx512Gfni(token) => detect_ifma(token),
-            _ => None,
         }
     }
 
@@ -235,7 +223,7 @@ fn detected() -> &'static [Option<Backend>; 5] {
 // `is_x86_feature_detected!` asks CPUID, and XGETBV whether the operating system saves the wide registers.
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 mod detect {
-    use super::{Adx, Avx2Aesni, Avx2Gfni, Avx2Vaes, Avx512Gfni, Avx512Ifma};
+    use super::{Adx, Avx2Aesni, Avx2Gfni, Avx2Vaes, Avx512Gfni};
 
     macro_rules! has {
         ($($feature:tt),+) => { $(std::arch::is_x86_feature_detected!($feature))&&+ };
@@ -274,15 +262,11 @@ mod detect {
         #[cfg(not(sm_accel_taint))]
         has!("bmi1", "bmi2", "adx").then_some(Adx(()))
     }
-
-    pub(super) fn detect_ifma(token: Avx512Gfni) -> Option<Avx512Ifma> {
-        has!("avx512ifma").then_some(Avx512Ifma(token))
-    }
 }
 
 #[cfg(not(all(target_arch = "x86_64", not(sm_accel_portable))))]
 mod detect {
-    use super::{Adx, Avx2Aesni, Avx2Gfni, Avx2Vaes, Avx512Gfni, Avx512Ifma};
+    use super::{Adx, Avx2Aesni, Avx2Gfni, Avx2Vaes, Avx512Gfni};
 
     pub(super) fn detect_aesni() -> Option<Avx2Aesni> {
         None
@@ -303,13 +287,9 @@ mod detect {
     pub(super) fn detect_adx() -> Option<Adx> {
         None
     }
-
-    pub(super) fn detect_ifma(_: Avx512Gfni) -> Option<Avx512Ifma> {
-        None
-    }
 }
 
-use detect::{detect_adx, detect_aesni, detect_avx512, detect_gfni, detect_ifma, detect_vaes};
+use detect::{detect_adx, detect_aesni, detect_avx512, detect_gfni, detect_vaes};
 
 /// Whether the environment variable named a backend that this CPU does not have.
 pub(crate) fn environment_refused() -> bool {

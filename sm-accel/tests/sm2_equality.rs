@@ -373,7 +373,7 @@ fn batches_answer_item_by_item() {
 
 #[test]
 fn traits_of_signature_work_over_keys() {
-    use signature::{Keypair as _, SignatureEncoding as _, Signer as _, Verifier};
+    use signature::{SignatureEncoding as _, Signer as _, Verifier};
     let key = SigningKey::new(SecretKey::generate().unwrap());
     let signature: Signature = key.try_sign(b"m").unwrap();
     let der: DerSignature = key.try_sign(b"m").unwrap();

@@ -4,6 +4,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stdout,
     clippy::arithmetic_side_effects,
     missing_docs
 )]
@@ -240,7 +241,7 @@ fn nothing_to_do_is_fine_and_contents_stay_out_of_debug() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(48), ..ProptestConfig::default() })]
 
     // Chains and texts of all lengths under few or many keys, keys of all backends in one call.
     #[test]

@@ -10,7 +10,7 @@ use crate::sm2::mul::mul;
 use crate::sm2::public_key::PublicKey;
 use crate::sm2::secret_key::SecretKey;
 
-/// What two sides share: the x coordinate of [d]P, 32 big-endian bytes, wiped on drop.
+/// What two sides share: the x coordinate of `[d]P`, 32 big-endian bytes, wiped on drop.
 ///
 /// Not uniform: derive keys from it, as the key schedule of TLS does.
 pub struct SharedSecret(Box<[u8; 32]>);
@@ -43,7 +43,7 @@ impl fmt::Debug for SharedSecret {
 }
 
 impl SecretKey {
-    /// The x coordinate of [d]P, P being the other side's public key; constant time.
+    /// The x coordinate of `[d]P`, P being the other side's public key; constant time.
     ///
     /// The curve's cofactor is 1 and a [`PublicKey`] is never infinity, so that no small-subgroup check is left to
     /// do. It authenticates nobody: that is the protocol's task.

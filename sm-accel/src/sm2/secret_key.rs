@@ -99,7 +99,7 @@ impl SecretKey {
         Zeroizing::new(self.secrets.d.to_bytes())
     }
 
-    /// The public key [d]G.
+    /// The public key `[d]G`.
     pub fn public_key(&self) -> &PublicKey {
         &self.public
     }

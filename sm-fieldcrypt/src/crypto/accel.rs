@@ -1,13 +1,39 @@
 //! The backend of feature `accel`: `sm-accel`, in constant time, in lanes where the CPU has them.
 
-pub(crate) use sm_accel::sm3::{HmacJob, HmacKey, hmac_many};
 pub(crate) use sm_accel::sm4::{CbcJob, CtrJob, Sm4 as Sm4Key, cbc_decrypt_many, cbc_encrypt_many};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::tag::DIGEST;
 
+/// HMAC-SM3 key as its two midstates, wiped on drop.
+pub(crate) struct HmacKey(sm_accel::sm3::HmacKey);
+
+impl HmacKey {
+    pub(crate) fn new(key: &[u8; 32]) -> Self {
+        Self(sm_accel::sm3::HmacKey::new(key))
+    }
+}
+
+/// One HMAC-SM3 over the concatenation of `parts`.
+pub(crate) struct HmacJob<'a> {
+    pub(crate) key: &'a HmacKey,
+    pub(crate) parts: &'a [&'a [u8]],
+}
+
+/// HMAC-SM3 (GB/T 15852.2, GM/T 0042).
+pub(crate) fn hmac_many(jobs: &[HmacJob<'_>]) -> Vec<[u8; DIGEST]> {
+    let jobs: Vec<_> = jobs
+        .iter()
+        .map(|job| sm_accel::sm3::HmacJob {
+            key: &job.key.0,
+            parts: job.parts,
+        })
+        .collect();
+    sm_accel::sm3::hmac_many(&jobs)
+}
+
 /// An HKDF-SM3 pseudorandom key (RFC 5869), held as HMAC midstates, wiped on drop.
-pub(crate) struct PrkKey(HmacKey);
+pub(crate) struct PrkKey(sm_accel::sm3::HmacKey);
 
 impl PrkKey {
     /// Takes 32 uniformly random bytes as the pseudorandom key itself: HKDF-Expand only.
@@ -16,13 +42,13 @@ impl PrkKey {
         reason = "the shape of the other backend, where the length is checked"
     )]
     pub(crate) fn from_uniform(prk: &[u8; 32]) -> Option<Self> {
-        Some(Self(HmacKey::new(prk)))
+        Some(Self(sm_accel::sm3::HmacKey::new(prk)))
     }
 
     /// HKDF-Extract.
     pub(crate) fn extract(salt: &[u8], ikm: &[u8]) -> Self {
-        let mut prk = HmacKey::new(salt).mac(&[ikm]);
-        let key = Self(HmacKey::new(&prk));
+        let mut prk = sm_accel::sm3::HmacKey::new(salt).mac(&[ikm]);
+        let key = Self(sm_accel::sm3::HmacKey::new(&prk));
         prk.zeroize();
         key
     }
@@ -39,7 +65,7 @@ pub(crate) fn ctr_apply_many(jobs: &mut [CtrJob<'_>]) -> Vec<bool> {
 
 /// One HMAC-SM3.
 pub(crate) fn hmac(key: &HmacKey, parts: &[&[u8]]) -> [u8; DIGEST] {
-    key.mac(parts)
+    key.0.mac(parts)
 }
 
 /// One HKDF-Expand-SM3.

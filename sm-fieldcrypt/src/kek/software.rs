@@ -156,8 +156,8 @@ impl SoftwareKek {
         let kek = Self {
             id: format!("kek://software/{}", hex(&id)),
             wrap: Sm4Key::new(&wrap),
-            wrap_mac: HmacKey::new(&*wrap_mac),
-            integrity: HmacKey::new(&*integrity),
+            wrap_mac: HmacKey::new(&wrap_mac),
+            integrity: HmacKey::new(&integrity),
         };
         Ok((kek, id))
     }
@@ -288,7 +288,7 @@ impl FileKeys {
         expand(&root, b"smfc1/kek/file/mac", mac.as_mut_slice())?;
         Ok(Self {
             enc: Sm4Key::new(&enc),
-            mac: HmacKey::new(&*mac),
+            mac: HmacKey::new(&mac),
         })
     }
 

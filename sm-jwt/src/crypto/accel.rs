@@ -109,8 +109,7 @@ impl SecretScalar {
 
     /// The public key [d]G.
     pub(crate) fn public_point(&self) -> Option<PublicPoint> {
-        let key = self.0.secret_key().public_key().clone();
-        Some(PublicPoint::from_key(key))
+        Some(PublicPoint::from_key(*self.0.secret_key().public_key()))
     }
 }
 
