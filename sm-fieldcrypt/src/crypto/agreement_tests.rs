@@ -1,4 +1,5 @@
 //! The two backends agree, bit for bit.
+#![allow(clippy::unwrap_used)] // helpers of tests
 
 use super::{accel, rustcrypto};
 
