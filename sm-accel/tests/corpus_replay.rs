@@ -45,6 +45,21 @@ fn sm3_differential() {
     replay("sm_accel_sm3", fuzz_bodies::sm3_differential);
 }
 
+#[test]
+fn sm3_lanes() {
+    replay("sm_accel_sm3_lanes", fuzz_bodies::sm3_lanes);
+}
+
+#[test]
+fn sm4_modes() {
+    replay("sm_accel_sm4_modes", fuzz_bodies::sm4_modes);
+}
+
+#[test]
+fn sm4_aead() {
+    replay("sm_accel_sm4_aead", fuzz_bodies::sm4_aead);
+}
+
 /// The seeds are worth something: some of them are accepted.
 #[test]
 fn seeds_reach_the_end() {
@@ -57,4 +72,13 @@ fn seeds_reach_the_end() {
     assert!(Ciphertext::from_raw(&seed("sm_accel_sm2_ciphertext/annex_c_raw")).is_ok());
     assert!(Ciphertext::from_der(&seed("sm_accel_sm2_ciphertext/annex_c_der")).is_ok());
     assert!(PublicKey::from_sec1(&seed("sm_accel_sm2_public_key/compressed")).is_ok());
+    let (gcm, ccm) = (
+        seed("sm_accel_sm4_aead/rfc_8998_gcm"),
+        seed("sm_accel_sm4_aead/rfc_8998_ccm"),
+    );
+    let key = gcm.first_chunk().unwrap();
+    let opened = sm_accel::sm4::Sm4Gcm::<16>::new(key).open(&gcm[16..28], &gcm[29..49], &gcm[49..]);
+    assert!(opened.is_ok());
+    let opened = sm_accel::sm4::Sm4Ccm::<16>::new(key).open(&ccm[16..28], &ccm[29..49], &ccm[49..]);
+    assert!(opened.is_ok());
 }

@@ -138,3 +138,164 @@ pub fn sm3_differential(data: &[u8]) {
         );
     }
 }
+
+/// Cuts the bytes into texts: a length, then so many bytes, again and again.
+fn texts(mut data: &[u8]) -> Vec<&[u8]> {
+    let mut texts = Vec::new();
+    while let Some((length, rest)) = data.split_first() {
+        let (text, rest) = rest.split_at(rest.len().min(usize::from(*length)));
+        texts.push(text);
+        data = rest;
+    }
+    texts
+}
+
+/// Many messages of unequal lengths in lanes, hashed and keyed, are what RustCrypto makes of each.
+pub fn sm3_lanes(data: &[u8]) {
+    use hmac::{KeyInit as _, Mac as _};
+    use sm_accel::sm3::{HmacJob, HmacKey, hash_many_with_backend, hmac_many};
+    use sm3::Digest as _;
+    let (key, data) = data.split_at(data.len().min(8));
+    let texts = texts(data);
+    let expected: Vec<[u8; 32]> = texts.iter().map(|m| sm3::Sm3::digest(m).into()).collect();
+    let theirs = hmac::Hmac::<sm3::Sm3>::new_from_slice(key).unwrap();
+    let tags: Vec<[u8; 32]> = texts
+        .iter()
+        .map(|m| {
+            theirs
+                .clone()
+                .chain_update(m)
+                .finalize()
+                .into_bytes()
+                .into()
+        })
+        .collect();
+    for backend in Backend::available() {
+        assert_eq!(hash_many_with_backend(backend, &texts), expected);
+        let ours = HmacKey::with_backend(backend, key);
+        let parts: Vec<[&[u8]; 2]> = texts
+            .iter()
+            .map(|m| m.split_at(m.len() / 3).into())
+            .collect();
+        let jobs: Vec<_> = parts
+            .iter()
+            .map(|parts| HmacJob { key: &ours, parts })
+            .collect();
+        assert_eq!(hmac_many(&jobs), tags);
+    }
+}
+
+/// CTR and CBC of many texts under three keys are what RustCrypto makes of each, and come back.
+pub fn sm4_modes(data: &[u8]) {
+    use cipher::{Array, BlockModeEncrypt as _, KeyIvInit as _, StreamCipher as _};
+    use sm_accel::sm4::{CbcJob, CtrJob, Sm4, cbc_decrypt_many, cbc_encrypt_many, ctr_many};
+    let Some((iv, data)) = data.split_first_chunk::<16>() else {
+        return;
+    };
+    let nonce: &[u8; 12] = iv.first_chunk().unwrap();
+    let keys = [*iv, [iv[15]; 16], [0; 16]];
+    let which = |i: usize| i * usize::from(iv[14]) % 3;
+    let texts = texts(data);
+    let mut counter = [0; 16];
+    counter[..12].copy_from_slice(nonce);
+    let streamed: Vec<Vec<u8>> = texts
+        .iter()
+        .enumerate()
+        .map(|(i, text)| {
+            let mut text = text.to_vec();
+            ctr::Ctr32BE::<sm4::Sm4>::new(&keys[which(i)].into(), &counter.into())
+                .apply_keystream(&mut text);
+            text
+        })
+        .collect();
+    let blocks: Vec<Vec<[u8; 16]>> = texts.iter().map(|t| t.as_chunks().0.to_vec()).collect();
+    let chained: Vec<Vec<[u8; 16]>> = blocks
+        .iter()
+        .enumerate()
+        .map(|(i, blocks)| {
+            let mut blocks = blocks.clone();
+            cbc::Encryptor::<sm4::Sm4>::new(&keys[which(i)].into(), iv.into())
+                .encrypt_blocks(Array::cast_slice_from_core_mut(&mut blocks));
+            blocks
+        })
+        .collect();
+    for backend in Backend::available() {
+        let ours = Sm4::many_with_backend(backend, &keys);
+        let mut got: Vec<Vec<u8>> = texts.iter().map(|text| text.to_vec()).collect();
+        let mut jobs: Vec<_> = got
+            .iter_mut()
+            .enumerate()
+            .map(|(i, text)| CtrJob {
+                key: &ours[which(i)],
+                nonce,
+                text,
+            })
+            .collect();
+        assert!(ctr_many(&mut jobs).iter().all(Result::is_ok));
+        assert_eq!(got, streamed);
+        for (i, text) in got.iter_mut().enumerate() {
+            ours[which(i)].ctr(nonce, text).unwrap();
+            assert_eq!(text, texts[i]);
+        }
+
+        let mut got = blocks.clone();
+        for decrypt in [false, true] {
+            let mut jobs: Vec<_> = got
+                .iter_mut()
+                .enumerate()
+                .map(|(i, blocks)| CbcJob {
+                    key: &ours[which(i)],
+                    iv,
+                    blocks,
+                })
+                .collect();
+            if decrypt {
+                cbc_decrypt_many(&mut jobs);
+                assert_eq!(got, blocks);
+            } else {
+                cbc_encrypt_many(&mut jobs);
+                assert_eq!(got, chained);
+            }
+        }
+    }
+}
+
+/// What GCM and CCM open and refuse is what RustCrypto's `aes-gcm` and `ccm` over `sm4` do, and so is what they seal.
+pub fn sm4_aead(data: &[u8]) {
+    use aead::{Aead as _, KeyInit as _, Payload};
+    use cipher::consts::{U12, U16};
+    use sm_accel::sm4::{Sm4Ccm, Sm4Gcm};
+    let Some((key, rest)) = data.split_first_chunk::<16>() else {
+        return;
+    };
+    let Some((nonce, rest)) = rest.split_first_chunk::<12>() else {
+        return;
+    };
+    let Some((aad, sealed)) = rest.split_first() else {
+        return;
+    };
+    let (aad, sealed) = sealed.split_at(sealed.len().min(usize::from(*aad)));
+    let gcm = aes_gcm::AesGcm::<sm4::Sm4, U12>::new(key.into());
+    let ccm = ccm::Ccm::<sm4::Sm4, U16, U12>::new(key.into());
+    let open = Payload { msg: sealed, aad };
+    let opened = [
+        gcm.decrypt(nonce.into(), open).ok(),
+        ccm.decrypt(nonce.into(), Payload { msg: sealed, aad }).ok(),
+    ];
+    let resealed = [
+        gcm.encrypt(nonce.into(), Payload { msg: sealed, aad })
+            .unwrap(),
+        ccm.encrypt(nonce.into(), Payload { msg: sealed, aad })
+            .unwrap(),
+    ];
+    for backend in Backend::available() {
+        let gcm: Sm4Gcm = Sm4Gcm::with_backend(backend, key);
+        let ccm: Sm4Ccm = Sm4Ccm::with_backend(backend, key);
+        assert_eq!(gcm.open(nonce, aad, sealed).ok(), opened[0]);
+        assert_eq!(ccm.open(nonce, aad, sealed).ok(), opened[1]);
+        assert_eq!(gcm.seal(nonce, aad, sealed).as_ref(), Ok(&resealed[0]));
+        assert_eq!(ccm.seal(nonce, aad, sealed).as_ref(), Ok(&resealed[1]));
+        assert_eq!(gcm.open(nonce, aad, &resealed[0]).as_deref(), Ok(sealed));
+        assert_eq!(ccm.open(nonce, aad, &resealed[1]).as_deref(), Ok(sealed));
+    }
+}
