@@ -1,5 +1,7 @@
 //! What the benches share: criterion's settings, the clock, and running futures.
 
+pub mod measured;
+
 use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
