@@ -5,6 +5,7 @@ mod aead;
 mod cbc;
 mod ccm;
 mod constants;
+mod counters;
 mod ctr;
 mod gcm;
 mod ghash;

@@ -35,20 +35,36 @@ macro_rules! byte_sliced {
             }
         }
 
-        /// Exchanges register and position in each 16 bytes; its own inverse. Each step moves the index
-        /// (register, position) round by one bit.
+        /// Moves the index (register, position) of each byte in 16 round by one bit. Written out, because LLVM keeps a
+        /// loop over the array in memory.
         #[inline]
         #[target_feature(enable = $features)]
-        fn transpose(mut x: [V; 16]) -> [V; 16] {
-            for _ in 0..4 {
-                let mut y = x;
-                for i in 0..8 {
-                    y[2 * i] = interleave_low(x[i], x[i + 8]);
-                    y[2 * i + 1] = interleave_high(x[i], x[i + 8]);
-                }
-                x = y;
-            }
-            x
+        fn interleave(x: [V; 16]) -> [V; 16] {
+            [
+                interleave_low(x[0], x[8]),
+                interleave_high(x[0], x[8]),
+                interleave_low(x[1], x[9]),
+                interleave_high(x[1], x[9]),
+                interleave_low(x[2], x[10]),
+                interleave_high(x[2], x[10]),
+                interleave_low(x[3], x[11]),
+                interleave_high(x[3], x[11]),
+                interleave_low(x[4], x[12]),
+                interleave_high(x[4], x[12]),
+                interleave_low(x[5], x[13]),
+                interleave_high(x[5], x[13]),
+                interleave_low(x[6], x[14]),
+                interleave_high(x[6], x[14]),
+                interleave_low(x[7], x[15]),
+                interleave_high(x[7], x[15]),
+            ]
+        }
+
+        /// Exchanges register and position in each 16 bytes; its own inverse.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn transpose(x: [V; 16]) -> [V; 16] {
+            interleave(interleave(interleave(interleave(x))))
         }
 
         /// `x ⊕= T(u ⊕ y ⊕ key)`.
@@ -84,6 +100,47 @@ macro_rules! byte_sliced {
             ]
         }
 
+        /// All rounds over LANES blocks.
+        macro_rules! rounds {
+            ($keys:ident, $reverse:expr, $x0:ident, $x1:ident, $x2:ident, $x3:ident) => {
+                for q in 0..8 {
+                    let i = |k: usize| {
+                        if $reverse { 31 - 4 * q - k } else { 4 * q + k }
+                    };
+                    let u = sum(&$x2, &$x3);
+                    round!($x0, u, $x1, $keys, i(0));
+                    round!($x1, u, $x0, $keys, i(1));
+                    let u = sum(&$x0, &$x1);
+                    round!($x2, u, $x3, $keys, i(2));
+                    round!($x3, u, $x2, $keys, i(3));
+                }
+            };
+        }
+
+        /// Over twice as many, round by round in turn: each half works while the other waits for its results.
+        macro_rules! rounds_of_two {
+            ($keys:ident, $reverse:expr, $x0:ident, $x1:ident, $x2:ident, $x3:ident,
+             $z0:ident, $z1:ident, $z2:ident, $z3:ident) => {
+                for q in 0..8 {
+                    let i = |k: usize| {
+                        if $reverse { 31 - 4 * q - k } else { 4 * q + k }
+                    };
+                    let u = sum(&$x2, &$x3);
+                    let v = sum(&$z2, &$z3);
+                    round!($x0, u, $x1, $keys, i(0));
+                    round!($z0, v, $z1, $keys, i(0));
+                    round!($x1, u, $x0, $keys, i(1));
+                    round!($z1, v, $z0, $keys, i(1));
+                    let u = sum(&$x0, &$x1);
+                    let v = sum(&$z0, &$z1);
+                    round!($x2, u, $x3, $keys, i(2));
+                    round!($z2, v, $z3, $keys, i(2));
+                    round!($x3, u, $x2, $keys, i(3));
+                    round!($z3, v, $z2, $keys, i(3));
+                }
+            };
+        }
+
         #[target_feature(enable = $features)]
         fn crypt<const REVERSE: bool, const EACH: bool>(
             keys: Keys<'_, EACH>,
@@ -94,18 +151,8 @@ macro_rules! byte_sliced {
             let anchor = Anchor(0);
             core::hint::black_box(&anchor);
             let [mut x0, mut x1, mut x2, mut x3] = load(blocks);
-            for q in 0..8 {
-                let i = |k: usize| {
-                    if REVERSE { 31 - 4 * q - k } else { 4 * q + k }
-                };
-                let u = sum(&x2, &x3);
-                round!(x0, u, x1, keys, i(0));
-                round!(x1, u, x0, keys, i(1));
-                let u = sum(&x0, &x1);
-                round!(x2, u, x3, keys, i(2));
-                round!(x3, u, x2, keys, i(3));
-            }
-            save([x0, x1, x2, x3], blocks);
+            rounds!(keys, REVERSE, x0, x1, x2, x3);
+            store_blocks(&save([x0, x1, x2, x3]), blocks);
         }
 
         #[inline]
@@ -125,7 +172,7 @@ macro_rules! byte_sliced {
 
         #[inline]
         #[target_feature(enable = $features)]
-        fn save(x: [[V; 4]; 4], blocks: &mut [[u8; 16]; LANES]) {
+        fn save(x: [[V; 4]; 4]) -> [V; 16] {
             let [x0, x1, x2, x3] = x;
             let mut out = [
                 x3[3], x3[2], x3[1], x3[0], x2[3], x2[2], x2[1], x2[0], x1[3], x1[2], x1[1], x1[0],
@@ -134,7 +181,7 @@ macro_rules! byte_sliced {
             for x in &mut out {
                 *x = linear_out(*x);
             }
-            store_blocks(&transpose(out), blocks);
+            transpose(out)
         }
 
         /// Twice as many blocks, round by round in turn: each half works while the other waits for its results.
@@ -148,30 +195,128 @@ macro_rules! byte_sliced {
             core::hint::black_box(&anchor);
             let [mut x0, mut x1, mut x2, mut x3] = load(a);
             let [mut z0, mut z1, mut z2, mut z3] = load(b);
-            for q in 0..8 {
-                let i = |k: usize| {
-                    if REVERSE { 31 - 4 * q - k } else { 4 * q + k }
-                };
-                let u = sum(&x2, &x3);
-                let v = sum(&z2, &z3);
-                round!(x0, u, x1, keys, i(0));
-                round!(z0, v, z1, keys, i(0));
-                round!(x1, u, x0, keys, i(1));
-                round!(z1, v, z0, keys, i(1));
-                let u = sum(&x0, &x1);
-                let v = sum(&z0, &z1);
-                round!(x2, u, x3, keys, i(2));
-                round!(z2, v, z3, keys, i(2));
-                round!(x3, u, x2, keys, i(3));
-                round!(z3, v, z2, keys, i(3));
+            rounds_of_two!(keys, REVERSE, x0, x1, x2, x3, z0, z1, z2, z3);
+            store_blocks(&save([x0, x1, x2, x3]), a);
+            store_blocks(&save([z0, z1, z2, z3]), b);
+        }
+
+        /// Where the block of each lane stands in its group.
+        static ORDER: [u8; LANES] = {
+            let mut order = [0; LANES];
+            let mut at = 0;
+            while at < LANES {
+                order[at] = (LANES / 16 * (at % 16) + at / 16) as u8;
+                at += 1;
             }
-            save([x0, x1, x2, x3], a);
-            save([z0, z1, z2, z3], b);
+            order
+        };
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn splat(byte: u8) -> V {
+            dwords(u32::from_ne_bytes([byte; 4]))
+        }
+
+        /// LANES counter blocks, as `load` would give them: 12 bytes that all have in common, and a big-endian counter
+        /// from `first` on, which wraps.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn counters(common: &[V; 12], first: u32) -> [[V; 4]; 4] {
+            let order = bytes(&ORDER);
+            let now = first.to_be_bytes();
+            let next = first.wrapping_add(256).to_be_bytes();
+            // A group is shorter than 128, so a carry needs a low byte above 127.
+            let carried = greater(order, splat((255 - now[3]).min(127)));
+            let either =
+                |i: usize| linear_in(xor(splat(now[i]), and(carried, splat(now[i] ^ next[i]))));
+            let c = common;
+            let counter = [
+                linear_in(add(order, splat(now[3]))),
+                either(2),
+                either(1),
+                either(0),
+            ];
+            [
+                [c[3], c[2], c[1], c[0]],
+                [c[7], c[6], c[5], c[4]],
+                [c[11], c[10], c[9], c[8]],
+                counter,
+            ]
         }
 
         #[inline]
         #[target_feature(enable = $features)]
-        fn one_key<const REVERSE: bool>(round_keys: &[u32; 32], blocks: &mut [[u8; 16]]) {
+        fn counter_mode(
+            keys: Keys<'_, false>,
+            common: &[V; 12],
+            first: u32,
+            text: &mut [[u8; 16]; LANES],
+        ) {
+            let anchor = Anchor(0);
+            core::hint::black_box(&anchor);
+            let [mut x0, mut x1, mut x2, mut x3] = counters(common, first);
+            rounds!(keys, false, x0, x1, x2, x3);
+            xor_blocks(&save([x0, x1, x2, x3]), text);
+        }
+
+        #[target_feature(enable = $features)]
+        fn counter_mode_two(
+            keys: Keys<'_, false>,
+            common: &[V; 12],
+            first: u32,
+            a: &mut [[u8; 16]; LANES],
+            b: &mut [[u8; 16]; LANES],
+        ) {
+            let anchor = Anchor(0);
+            core::hint::black_box(&anchor);
+            let [mut x0, mut x1, mut x2, mut x3] = counters(common, first);
+            let [mut z0, mut z1, mut z2, mut z3] =
+                counters(common, first.wrapping_add(LANES as u32));
+            rounds_of_two!(keys, false, x0, x1, x2, x3, z0, z1, z2, z3);
+            xor_blocks(&save([x0, x1, x2, x3]), a);
+            xor_blocks(&save([z0, z1, z2, z3]), b);
+        }
+
+        #[target_feature(enable = $features)]
+        fn counter_mode_inner(
+            round_keys: &[u32; 32],
+            nonce: &[u8; 12],
+            mut first: u32,
+            text: &mut [[u8; 16]],
+        ) {
+            let mut expanded = expand(round_keys);
+            let keys = Keys {
+                one: &expanded,
+                each: &NO_EACH,
+            };
+            let mut common = [splat(0); 12];
+            for (to, byte) in common.iter_mut().zip(nonce) {
+                *to = linear_in(splat(*byte));
+            }
+            let (whole, rest) = text.as_chunks_mut::<LANES>();
+            let (pairs, single) = whole.as_chunks_mut::<2>();
+            for [a, b] in pairs {
+                counter_mode_two(keys, &common, first, a, b);
+                first = first.wrapping_add(2 * LANES as u32);
+            }
+            for group in single {
+                counter_mode(keys, &common, first, group);
+                first = first.wrapping_add(LANES as u32);
+            }
+            if !rest.is_empty() {
+                let mut group = [[0; 16]; LANES];
+                group[..rest.len()].copy_from_slice(rest);
+                counter_mode(keys, &common, first, &mut group);
+                rest.copy_from_slice(&group[..rest.len()]);
+                crate::sm4::wipe::wipe(group.as_flattened_mut());
+            }
+            crate::sm4::wipe::wipe(expanded.as_flattened_mut());
+        }
+
+        /// Every byte of the round keys four times.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn expand(round_keys: &[u32; 32]) -> [[u32; 4]; 32] {
             let mut expanded = [[0u32; 4]; 32];
             // Scalar code for this would cost a third of 64 blocks' encryption.
             let spread = _mm_set_epi32(0x0303_0303, 0x0202_0202, 0x0101_0101, 0);
@@ -180,6 +325,13 @@ macro_rules! byte_sliced {
                 // SAFETY: writes the 16 bytes of `to`.
                 unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), bytes) };
             }
+            expanded
+        }
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn one_key<const REVERSE: bool>(round_keys: &[u32; 32], blocks: &mut [[u8; 16]]) {
+            let mut expanded = expand(round_keys);
             let keys = Keys {
                 one: &expanded,
                 each: &NO_EACH,
@@ -300,6 +452,18 @@ macro_rules! byte_sliced {
         pub(in crate::sm4) fn decrypt(_: $token, round_keys: &[u32; 32], blocks: &mut [[u8; 16]]) {
             // SAFETY: the token is the proof of the instructions.
             unsafe { decrypt_inner(round_keys, blocks) }
+        }
+
+        /// Adds to `text` the key stream of counter blocks: `nonce`, then a big-endian counter from `first` on, which wraps.
+        pub(in crate::sm4) fn add_key_stream(
+            _: $token,
+            round_keys: &[u32; 32],
+            nonce: &[u8; 12],
+            first: u32,
+            text: &mut [[u8; 16]],
+        ) {
+            // SAFETY: the token is the proof of the instructions.
+            unsafe { counter_mode_inner(round_keys, nonce, first, text) }
         }
 
         /// Encrypts LANES blocks, each under the key of its lane.

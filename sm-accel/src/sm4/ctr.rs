@@ -15,13 +15,22 @@ impl Sm4 {
     ///
     /// A counter block must never be used twice under one key.
     pub fn ctr_xor(&self, counter: &mut [u8; 16], text: &mut [u8]) {
-        let mut next = u128::from_be_bytes(*counter);
-        self.xor_stream(text, || {
-            let block = next.to_be_bytes();
-            next = next.wrapping_add(1);
-            block
-        });
-        *counter = next.to_be_bytes();
+        let mut rest = text;
+        while !rest.is_empty() {
+            let next = u128::from_be_bytes(*counter);
+            // So many blocks leave the upper 96 bits as they are.
+            let blocks = usize::try_from((1u64 << 32).saturating_sub(u64::from(next as u32)));
+            let bytes = blocks
+                .unwrap_or(usize::MAX)
+                .saturating_mul(16)
+                .min(rest.len());
+            let (now, later) = rest.split_at_mut(bytes);
+            self.ctr32_xor(counter, now);
+            *counter = next
+                .wrapping_add(now.len().div_ceil(16) as u128)
+                .to_be_bytes();
+            rest = later;
+        }
     }
 
     /// Encrypts or decrypts `text` in place with 96-bit `nonce` and a 32-bit counter from 0.
@@ -38,20 +47,29 @@ impl Sm4 {
     /// big-endian 32-bit number that wraps without carry; it is left at the next unused block, and a partial last
     /// block uses up its counter.
     pub(crate) fn ctr32_xor(&self, counter: &mut [u8; 16], buf: &mut [u8]) {
-        self.xor_stream(buf, || next32(counter));
-    }
-
-    fn xor_stream(&self, text: &mut [u8], mut next: impl FnMut() -> [u8; 16]) {
+        let (blocks, _) = buf.as_chunks_mut::<16>();
+        let rest = if self.add_key_stream(counter, blocks) {
+            let [.., a, b, c, d] = counter;
+            [*a, *b, *c, *d] = u32::from_be_bytes([*a, *b, *c, *d])
+                .wrapping_add(blocks.len() as u32)
+                .to_be_bytes();
+            buf.as_chunks_mut::<16>().1
+        } else {
+            buf
+        };
+        if rest.is_empty() {
+            return;
+        }
         let mut stream = [[0u8; 16]; MOST];
-        for chunk in text.chunks_mut(16 * MOST) {
+        for chunk in rest.chunks_mut(16 * MOST) {
             let (used, _) = stream.split_at_mut(chunk.len().div_ceil(16));
-            used.fill_with(&mut next);
+            used.fill_with(|| next32(counter));
             self.encrypt_blocks(used);
             for (byte, key) in chunk.iter_mut().zip(used.as_flattened()) {
                 *byte ^= key;
             }
+            wipe(used.as_flattened_mut());
         }
-        wipe(stream.as_flattened_mut());
     }
 }
 

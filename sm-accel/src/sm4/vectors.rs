@@ -12,6 +12,32 @@ pub(super) mod ymm {
 
     #[inline]
     #[target_feature(enable = "avx2")]
+    pub(in super::super) fn and(a: V, b: V) -> V {
+        _mm256_and_si256(a, b)
+    }
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in super::super) fn add(a: V, b: V) -> V {
+        _mm256_add_epi8(a, b)
+    }
+    /// All ones in the bytes where `a`, read as signed, is greater.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in super::super) fn greater(a: V, b: V) -> V {
+        _mm256_cmpgt_epi8(a, b)
+    }
+    /// `blocks ⊕= x`, in the order of `load_blocks`.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in super::super) fn xor_blocks(x: &[V; 16], blocks: &mut [[u8; 16]; LANES]) {
+        for i in 0..16 {
+            let at = blocks[2 * i..2 * i + 2].as_mut_ptr();
+            // SAFETY: i < 16, so 2 of the 32 blocks are read and written.
+            unsafe { _mm256_storeu_si256(at.cast(), xor(x[i], _mm256_loadu_si256(at.cast()))) }
+        }
+    }
+    #[inline]
+    #[target_feature(enable = "avx2")]
     pub(in super::super) fn zero() -> V {
         _mm256_setzero_si256()
     }
@@ -79,6 +105,32 @@ pub(super) mod zmm {
     pub(in super::super) type V = __m512i;
     pub(in super::super) const LANES: usize = 64;
 
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(in super::super) fn and(a: V, b: V) -> V {
+        _mm512_and_si512(a, b)
+    }
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(in super::super) fn add(a: V, b: V) -> V {
+        _mm512_add_epi8(a, b)
+    }
+    /// All ones in the bytes where `a`, read as signed, is greater.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(in super::super) fn greater(a: V, b: V) -> V {
+        _mm512_movm_epi8(_mm512_cmpgt_epi8_mask(a, b))
+    }
+    /// `blocks ⊕= x`, in the order of `load_blocks`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(in super::super) fn xor_blocks(x: &[V; 16], blocks: &mut [[u8; 16]; LANES]) {
+        for i in 0..16 {
+            let at = blocks[4 * i..4 * i + 4].as_mut_ptr();
+            // SAFETY: i < 16, so 4 of the 64 blocks are read and written.
+            unsafe { _mm512_storeu_si512(at.cast(), xor(x[i], _mm512_loadu_si512(at.cast()))) }
+        }
+    }
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
     pub(in super::super) fn xor(a: V, b: V) -> V {
