@@ -41,3 +41,41 @@ impl Sm4 {
 /// Fewer blocks have kernels of their own.
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 const SHORTEST: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::Backend;
+
+    /// Every carry between the counter's bytes, and the wrap, at every place of a kernel's group.
+    #[test]
+    fn counters_carry_from_byte_to_byte_and_wrap_alone() {
+        let nonce = [0xffu8; 12];
+        for backend in Backend::available() {
+            println!("backend: {backend}");
+            let key = Sm4::with_backend(backend, &[7; 16]);
+            for carry in [0x80u32, 0x100, 0x8000, 0x1_0000, 0x100_0000, 0x8000_0000, 0] {
+                for before in (0..=130).chain([255, 256, 300]) {
+                    let first = carry.wrapping_sub(before);
+                    let counter = |i: u32| {
+                        let mut block = [0; 16];
+                        block[..12].copy_from_slice(&nonce);
+                        block[12..].copy_from_slice(&first.wrapping_add(i).to_be_bytes());
+                        block
+                    };
+                    let mut expected: Vec<_> = (0..133).map(counter).collect();
+                    key.encrypt_blocks(&mut expected);
+                    let mut got = vec![0; expected.as_flattened().len() + 3];
+                    let mut at = counter(0);
+                    key.ctr32_xor(&mut at, &mut got);
+                    assert_eq!(at, counter(134), "{backend} {first:#x}");
+                    assert_eq!(
+                        got[..133 * 16],
+                        *expected.as_flattened(),
+                        "{backend} {first:#x}"
+                    );
+                }
+            }
+        }
+    }
+}
