@@ -4,6 +4,7 @@
 mod aead;
 mod cbc;
 mod ccm;
+mod chain;
 mod constants;
 mod counters;
 mod ctr;

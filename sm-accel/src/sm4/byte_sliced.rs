@@ -313,6 +313,63 @@ macro_rules! byte_sliced {
             crate::sm4::wipe::wipe(expanded.as_flattened_mut());
         }
 
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn chain_group(keys: Keys<'_, false>, previous: &[u8; 16], blocks: &mut [[u8; 16]; LANES]) {
+            let anchor = Anchor(0);
+            core::hint::black_box(&anchor);
+            let [mut x0, mut x1, mut x2, mut x3] = load(blocks);
+            rounds!(keys, true, x0, x1, x2, x3);
+            unchain(&save([x0, x1, x2, x3]), previous, blocks);
+        }
+
+        #[target_feature(enable = $features)]
+        fn chain_group_two(
+            keys: Keys<'_, false>,
+            previous: &[u8; 16],
+            a: &mut [[u8; 16]; LANES],
+            b: &mut [[u8; 16]; LANES],
+        ) {
+            let anchor = Anchor(0);
+            core::hint::black_box(&anchor);
+            let [mut x0, mut x1, mut x2, mut x3] = load(a);
+            let [mut z0, mut z1, mut z2, mut z3] = load(b);
+            rounds_of_two!(keys, true, x0, x1, x2, x3, z0, z1, z2, z3);
+            unchain(&save([z0, z1, z2, z3]), &a[LANES - 1], b);
+            unchain(&save([x0, x1, x2, x3]), previous, a);
+        }
+
+        /// From the end of the chain to its start: what a group needs of the one before is then still there.
+        #[target_feature(enable = $features)]
+        fn decrypt_chain_inner(round_keys: &[u32; 32], iv: &[u8; 16], blocks: &mut [[u8; 16]]) {
+            let mut expanded = expand(round_keys);
+            let keys = Keys {
+                one: &expanded,
+                each: &NO_EACH,
+            };
+            let (whole, last) = blocks.split_at_mut(blocks.len() / LANES * LANES);
+            if !last.is_empty() {
+                let mut group = [[0; 16]; LANES];
+                group[..last.len()].copy_from_slice(last);
+                chain_group(keys, whole.last().unwrap_or(iv), &mut group);
+                last.copy_from_slice(&group[..last.len()]);
+                crate::sm4::wipe::wipe(group.as_flattened_mut());
+            }
+            let (pairs, single) = whole.split_at_mut(whole.len() / (2 * LANES) * (2 * LANES));
+            if let Some(group) = single.first_chunk_mut() {
+                chain_group(keys, pairs.last().unwrap_or(iv), group);
+            }
+            for end in (0..pairs.len() / LANES).rev().step_by(2) {
+                let (before, now) = pairs.split_at_mut((end - 1) * LANES);
+                if let Some((a, b)) = now.split_first_chunk_mut()
+                    && let Some(b) = b.first_chunk_mut()
+                {
+                    chain_group_two(keys, before.last().unwrap_or(iv), a, b);
+                }
+            }
+            crate::sm4::wipe::wipe(expanded.as_flattened_mut());
+        }
+
         /// Every byte of the round keys four times.
         #[inline]
         #[target_feature(enable = $features)]
@@ -452,6 +509,17 @@ macro_rules! byte_sliced {
         pub(in crate::sm4) fn decrypt(_: $token, round_keys: &[u32; 32], blocks: &mut [[u8; 16]]) {
             // SAFETY: the token is the proof of the instructions.
             unsafe { decrypt_inner(round_keys, blocks) }
+        }
+
+        /// CBC decryption of any number of blocks under one key.
+        pub(in crate::sm4) fn decrypt_chain(
+            _: $token,
+            round_keys: &[u32; 32],
+            iv: &[u8; 16],
+            blocks: &mut [[u8; 16]],
+        ) {
+            // SAFETY: the token is the proof of the instructions.
+            unsafe { decrypt_chain_inner(round_keys, iv, blocks) }
         }
 
         /// Adds to `text` the key stream of counter blocks: `nonce`, then a big-endian counter from `first` on, which wraps.

@@ -36,6 +36,29 @@ pub(super) mod ymm {
             unsafe { _mm256_storeu_si256(at.cast(), xor(x[i], _mm256_loadu_si256(at.cast()))) }
         }
     }
+    /// `blocks = x ⊕` the blocks before them, of which the first is `previous`; in the order of `load_blocks`. From the
+    /// last on, so that each is still there when the next needs it.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in super::super) fn unchain(
+        x: &[V; 16],
+        previous: &[u8; 16],
+        blocks: &mut [[u8; 16]; LANES],
+    ) {
+        for i in (1..16).rev() {
+            let before = blocks[2 * i - 1..2 * i + 1].as_ptr();
+            // SAFETY: reads 2 blocks: the slice.
+            let before = unsafe { _mm256_loadu_si256(before.cast()) };
+            let at = blocks[2 * i..2 * i + 2].as_mut_ptr();
+            // SAFETY: writes 2 blocks: the slice.
+            unsafe { _mm256_storeu_si256(at.cast(), xor(x[i], before)) }
+        }
+        let before = [*previous, blocks[0]];
+        // SAFETY: reads the 2 blocks of the array.
+        let before = unsafe { _mm256_loadu_si256(before.as_ptr().cast()) };
+        // SAFETY: writes the first 2 of the blocks.
+        unsafe { _mm256_storeu_si256(blocks.as_mut_ptr().cast(), xor(x[0], before)) }
+    }
     #[inline]
     #[target_feature(enable = "avx2")]
     pub(in super::super) fn zero() -> V {
@@ -130,6 +153,29 @@ pub(super) mod zmm {
             // SAFETY: i < 16, so 4 of the 64 blocks are read and written.
             unsafe { _mm512_storeu_si512(at.cast(), xor(x[i], _mm512_loadu_si512(at.cast()))) }
         }
+    }
+    /// `blocks = x ⊕` the blocks before them, of which the first is `previous`; in the order of `load_blocks`. From the
+    /// last on, so that each is still there when the next needs it.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(in super::super) fn unchain(
+        x: &[V; 16],
+        previous: &[u8; 16],
+        blocks: &mut [[u8; 16]; LANES],
+    ) {
+        for i in (1..16).rev() {
+            let before = blocks[4 * i - 1..4 * i + 3].as_ptr();
+            // SAFETY: reads 4 blocks: the slice.
+            let before = unsafe { _mm512_loadu_si512(before.cast()) };
+            let at = blocks[4 * i..4 * i + 4].as_mut_ptr();
+            // SAFETY: writes 4 blocks: the slice.
+            unsafe { _mm512_storeu_si512(at.cast(), xor(x[i], before)) }
+        }
+        let before = [*previous, blocks[0], blocks[1], blocks[2]];
+        // SAFETY: reads the 4 blocks of the array.
+        let before = unsafe { _mm512_loadu_si512(before.as_ptr().cast()) };
+        // SAFETY: writes the first 4 of the blocks.
+        unsafe { _mm512_storeu_si512(blocks.as_mut_ptr().cast(), xor(x[0], before)) }
     }
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
