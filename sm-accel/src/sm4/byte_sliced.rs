@@ -120,7 +120,7 @@ macro_rules! byte_sliced {
         /// Over twice as many, round by round in turn: each half works while the other waits for its results.
         macro_rules! rounds_of_two {
             ($keys:ident, $reverse:expr, $x0:ident, $x1:ident, $x2:ident, $x3:ident,
-             $z0:ident, $z1:ident, $z2:ident, $z3:ident) => {
+             $more:ident, $z0:ident, $z1:ident, $z2:ident, $z3:ident) => {
                 for q in 0..8 {
                     let i = |k: usize| {
                         if $reverse { 31 - 4 * q - k } else { 4 * q + k }
@@ -128,15 +128,15 @@ macro_rules! byte_sliced {
                     let u = sum(&$x2, &$x3);
                     let v = sum(&$z2, &$z3);
                     round!($x0, u, $x1, $keys, i(0));
-                    round!($z0, v, $z1, $keys, i(0));
+                    round!($z0, v, $z1, $more, i(0));
                     round!($x1, u, $x0, $keys, i(1));
-                    round!($z1, v, $z0, $keys, i(1));
+                    round!($z1, v, $z0, $more, i(1));
                     let u = sum(&$x0, &$x1);
                     let v = sum(&$z0, &$z1);
                     round!($x2, u, $x3, $keys, i(2));
-                    round!($z2, v, $z3, $keys, i(2));
+                    round!($z2, v, $z3, $more, i(2));
                     round!($x3, u, $x2, $keys, i(3));
-                    round!($z3, v, $z2, $keys, i(3));
+                    round!($z3, v, $z2, $more, i(3));
                 }
             };
         }
@@ -150,15 +150,15 @@ macro_rules! byte_sliced {
             // otherwise half of the spilled vectors would lie across cache lines.
             let anchor = Anchor(0);
             core::hint::black_box(&anchor);
-            let [mut x0, mut x1, mut x2, mut x3] = load(blocks);
+            let [mut x0, mut x1, mut x2, mut x3] = load(load_blocks(blocks));
             rounds!(keys, REVERSE, x0, x1, x2, x3);
             store_blocks(&save([x0, x1, x2, x3]), blocks);
         }
 
         #[inline]
         #[target_feature(enable = $features)]
-        fn load(blocks: &[[u8; 16]; LANES]) -> [[V; 4]; 4] {
-            let mut x = transpose(load_blocks(blocks));
+        fn load(blocks: [V; 16]) -> [[V; 4]; 4] {
+            let mut x = transpose(blocks);
             for x in &mut x {
                 *x = linear_in(*x);
             }
@@ -193,9 +193,9 @@ macro_rules! byte_sliced {
         ) {
             let anchor = Anchor(0);
             core::hint::black_box(&anchor);
-            let [mut x0, mut x1, mut x2, mut x3] = load(a);
-            let [mut z0, mut z1, mut z2, mut z3] = load(b);
-            rounds_of_two!(keys, REVERSE, x0, x1, x2, x3, z0, z1, z2, z3);
+            let [mut x0, mut x1, mut x2, mut x3] = load(load_blocks(a));
+            let [mut z0, mut z1, mut z2, mut z3] = load(load_blocks(b));
+            rounds_of_two!(keys, REVERSE, x0, x1, x2, x3, keys, z0, z1, z2, z3);
             store_blocks(&save([x0, x1, x2, x3]), a);
             store_blocks(&save([z0, z1, z2, z3]), b);
         }
@@ -272,7 +272,7 @@ macro_rules! byte_sliced {
             let [mut x0, mut x1, mut x2, mut x3] = counters(common, first);
             let [mut z0, mut z1, mut z2, mut z3] =
                 counters(common, first.wrapping_add(LANES as u32));
-            rounds_of_two!(keys, false, x0, x1, x2, x3, z0, z1, z2, z3);
+            rounds_of_two!(keys, false, x0, x1, x2, x3, keys, z0, z1, z2, z3);
             xor_blocks(&save([x0, x1, x2, x3]), a);
             xor_blocks(&save([z0, z1, z2, z3]), b);
         }
@@ -318,7 +318,7 @@ macro_rules! byte_sliced {
         fn chain_group(keys: Keys<'_, false>, previous: &[u8; 16], blocks: &mut [[u8; 16]; LANES]) {
             let anchor = Anchor(0);
             core::hint::black_box(&anchor);
-            let [mut x0, mut x1, mut x2, mut x3] = load(blocks);
+            let [mut x0, mut x1, mut x2, mut x3] = load(load_blocks(blocks));
             rounds!(keys, true, x0, x1, x2, x3);
             unchain(&save([x0, x1, x2, x3]), previous, blocks);
         }
@@ -332,9 +332,9 @@ macro_rules! byte_sliced {
         ) {
             let anchor = Anchor(0);
             core::hint::black_box(&anchor);
-            let [mut x0, mut x1, mut x2, mut x3] = load(a);
-            let [mut z0, mut z1, mut z2, mut z3] = load(b);
-            rounds_of_two!(keys, true, x0, x1, x2, x3, z0, z1, z2, z3);
+            let [mut x0, mut x1, mut x2, mut x3] = load(load_blocks(a));
+            let [mut z0, mut z1, mut z2, mut z3] = load(load_blocks(b));
+            rounds_of_two!(keys, true, x0, x1, x2, x3, keys, z0, z1, z2, z3);
             unchain(&save([z0, z1, z2, z3]), &a[LANES - 1], b);
             unchain(&save([x0, x1, x2, x3]), previous, a);
         }
@@ -368,6 +368,74 @@ macro_rules! byte_sliced {
                 }
             }
             crate::sm4::wipe::wipe(expanded.as_flattened_mut());
+        }
+
+        /// A step at a time, with the last ciphertexts in the registers.
+        #[target_feature(enable = $features)]
+        fn chains_inner(
+            keys: &[[[u8; LANES]; 4]; 32],
+            last: &mut [[u8; 16]; LANES],
+            chains: &mut [&mut [[u8; 16]]; LANES],
+            steps: usize,
+        ) {
+            let anchor = Anchor(0);
+            core::hint::black_box(&anchor);
+            let keys = Keys::<true> {
+                one: &NO_ONE,
+                each: keys,
+            };
+            let mut state = load(load_blocks(last));
+            for step in 0..steps {
+                let plain = load(gather(chains, step));
+                let mut x0 = sum(&plain[0], &state[0]);
+                let mut x1 = sum(&plain[1], &state[1]);
+                let mut x2 = sum(&plain[2], &state[2]);
+                let mut x3 = sum(&plain[3], &state[3]);
+                rounds!(keys, false, x0, x1, x2, x3);
+                scatter(&save([x0, x1, x2, x3]), chains, step);
+                state = [x3, x2, x1, x0];
+            }
+            let [x0, x1, x2, x3] = state;
+            store_blocks(&save([x3, x2, x1, x0]), last);
+        }
+
+        /// As [`chains_inner`], over twice as many.
+        #[target_feature(enable = $features)]
+        fn chains_two_inner(
+            keys: [&[[[u8; LANES]; 4]; 32]; 2],
+            groups: [(&mut [[u8; 16]; LANES], &mut [&mut [[u8; 16]]; LANES]); 2],
+            steps: usize,
+        ) {
+            let anchor = Anchor(0);
+            core::hint::black_box(&anchor);
+            let [keys, more] = keys.map(|keys| Keys::<true> {
+                one: &NO_ONE,
+                each: keys,
+            });
+            let [(last_a, chains_a), (last_b, chains_b)] = groups;
+            let mut a = load(load_blocks(last_a));
+            let mut b = load(load_blocks(last_b));
+            for step in 0..steps {
+                let plain = load(gather(chains_a, step));
+                let mut x0 = sum(&plain[0], &a[0]);
+                let mut x1 = sum(&plain[1], &a[1]);
+                let mut x2 = sum(&plain[2], &a[2]);
+                let mut x3 = sum(&plain[3], &a[3]);
+                let plain = load(gather(chains_b, step));
+                let mut z0 = sum(&plain[0], &b[0]);
+                let mut z1 = sum(&plain[1], &b[1]);
+                let mut z2 = sum(&plain[2], &b[2]);
+                let mut z3 = sum(&plain[3], &b[3]);
+                rounds_of_two!(keys, false, x0, x1, x2, x3, more, z0, z1, z2, z3);
+                scatter(&save([x0, x1, x2, x3]), chains_a, step);
+                scatter(&save([z0, z1, z2, z3]), chains_b, step);
+                a = [x3, x2, x1, x0];
+                b = [z3, z2, z1, z0];
+            }
+            let [x0, x1, x2, x3] = a;
+            store_blocks(&save([x3, x2, x1, x0]), last_a);
+            let [z0, z1, z2, z3] = b;
+            store_blocks(&save([z3, z2, z1, z0]), last_b);
         }
 
         /// Every byte of the round keys four times.
@@ -520,6 +588,30 @@ macro_rules! byte_sliced {
         ) {
             // SAFETY: the token is the proof of the instructions.
             unsafe { decrypt_chain_inner(round_keys, iv, blocks) }
+        }
+
+        /// `steps` steps of CBC encryption on LANES chains, each under the key of its lane. `last` are the ciphertexts
+        /// before, and behind, them. What has no block left is idle.
+        pub(in crate::sm4) fn encrypt_chains(
+            _: $token,
+            keys: &[[[u8; LANES]; 4]; 32],
+            last: &mut [[u8; 16]; LANES],
+            chains: &mut [&mut [[u8; 16]]; LANES],
+            steps: usize,
+        ) {
+            // SAFETY: the token is the proof of the instructions.
+            unsafe { chains_inner(keys, last, chains, steps) }
+        }
+
+        /// [`encrypt_chains`] on two groups of lanes in turn.
+        pub(in crate::sm4) fn encrypt_chains_two(
+            _: $token,
+            keys: [&[[[u8; LANES]; 4]; 32]; 2],
+            groups: [(&mut [[u8; 16]; LANES], &mut [&mut [[u8; 16]]; LANES]); 2],
+            steps: usize,
+        ) {
+            // SAFETY: the token is the proof of the instructions.
+            unsafe { chains_two_inner(keys, groups, steps) }
         }
 
         /// Adds to `text` the key stream of counter blocks: `nonce`, then a big-endian counter from `first` on, which wraps.

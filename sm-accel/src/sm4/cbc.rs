@@ -1,14 +1,9 @@
 //! Cipher block chaining (GB/T 17964-2021, clause 7), on whole blocks: padding is the caller's.
 
 use super::keys::Sm4;
-use super::lanes::{Lanes, MOST};
+use super::lanes::{Chains, Lanes, MOST, xor};
 use super::wipe::wipe;
 use crate::cpu::Backend;
-
-#[inline]
-fn xor(block: &mut [u8; 16], other: &[u8; 16]) {
-    *block = (u128::from_ne_bytes(*block) ^ u128::from_ne_bytes(*other)).to_ne_bytes();
-}
 
 impl Sm4 {
     /// Encrypts one chain in place. Each block waits for the one before; many chains belong into
@@ -56,12 +51,6 @@ pub fn cbc_decrypt_many(jobs: &mut [CbcJob<'_>]) {
     }
 }
 
-/// A chain under way in a lane.
-struct Chain<'a> {
-    last: [u8; 16],
-    rest: core::slice::IterMut<'a, [u8; 16]>,
-}
-
 /// [`Sm4::cbc_encrypt`] of many chains side by side, of any keys and lengths: a lane whose chain ends takes the next,
 /// the longest first.
 pub fn cbc_encrypt_many(jobs: &mut [CbcJob<'_>]) {
@@ -86,44 +75,44 @@ fn encrypt_queue<'a, 'b: 'a>(
     backend: Backend,
     mut queue: impl Iterator<Item = &'a mut CbcJob<'b>>,
 ) {
-    let width = Lanes::width(backend);
-    let mut lanes = Lanes::new(backend);
-    let mut chains: Vec<Option<Chain<'_>>> = Vec::new();
-    chains.resize_with(width, || None);
-    let mut staged = vec![[0u8; 16]; width];
+    let mut lanes = [Lanes::new(backend), Lanes::new(backend)];
+    let mut chains = [Chains::new(backend), Chains::new(backend)];
     loop {
-        let mut busy = 0usize;
-        for (i, (chain, staged)) in chains.iter_mut().zip(&mut staged).enumerate() {
-            if chain.as_ref().is_none_or(|chain| chain.rest.len() == 0) {
-                *chain = queue.next().map(|job| {
-                    lanes.set(i, job.key);
-                    Chain {
-                        last: *job.iv,
-                        rest: job.blocks.iter_mut(),
-                    }
-                });
-            }
-            let next = chain
-                .as_ref()
-                .and_then(|chain| Some((chain.rest.as_slice().first()?, chain.last)));
-            if let Some((block, last)) = next {
-                *staged = *block;
-                xor(staged, &last);
-                busy = i.saturating_add(1);
+        // So many steps until the next chain ends.
+        let mut steps = [None; 2];
+        for ((lanes, chains), steps) in lanes.iter_mut().zip(&mut chains).zip(&mut steps) {
+            for (lane, (text, last)) in chains.texts.iter_mut().zip(&mut chains.last).enumerate() {
+                if text.is_empty() {
+                    let Some(job) = queue.next() else { continue };
+                    lanes.set(lane, job.key);
+                    *last = *job.iv;
+                    *text = job.blocks;
+                }
+                *steps = Some(steps.map_or(text.len(), |steps: usize| steps.min(text.len())));
             }
         }
-        if busy == 0 {
-            break;
-        }
-        let (used, _) = staged.split_at_mut(busy);
-        lanes.encrypt(used);
-        for (chain, out) in chains.iter_mut().zip(used) {
-            let Some(chain) = chain else { continue };
-            if let Some(block) = chain.rest.next() {
-                *block = *out;
-                chain.last = *out;
+        let [lanes_a, lanes_b] = &lanes;
+        let [chains_a, chains_b] = &mut chains;
+        let steps = match steps {
+            [None, None] => break,
+            [Some(steps), None] => {
+                lanes_a.encrypt_chains(chains_a, steps);
+                steps
+            }
+            [None, Some(steps)] => {
+                lanes_b.encrypt_chains(chains_b, steps);
+                steps
+            }
+            [Some(a), Some(b)] => {
+                let steps = a.min(b);
+                lanes_a.encrypt_chains_with(chains_a, lanes_b, chains_b, steps);
+                steps
+            }
+        };
+        for text in chains.iter_mut().flat_map(|chains| &mut chains.texts) {
+            if let Some((_, rest)) = core::mem::take(text).split_at_mut_checked(steps) {
+                *text = rest;
             }
         }
     }
-    wipe(staged.as_flattened_mut());
 }

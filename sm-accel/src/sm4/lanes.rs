@@ -110,6 +110,112 @@ impl<'a> Lanes<'a> {
             _ => unreachable!("the keys are made for the backend"),
         }
     }
+
+    /// `steps` steps of CBC encryption, chain i under the key of lane i.
+    pub(super) fn encrypt_chains(&self, chains: &mut Chains<'_>, steps: usize) {
+        match (&self.keys, self.backend.kernels()) {
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            (Keys::Bytes32(keys), Kernels::Avx2Aesni(token)) => {
+                let (last, texts) = chains.arrays();
+                aesni::encrypt_chains(token, keys, last, texts, steps);
+            }
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            (Keys::Bytes32(keys), Kernels::Avx2Vaes(token)) => {
+                let (last, texts) = chains.arrays();
+                vaes::encrypt_chains(token, keys, last, texts, steps);
+            }
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            (Keys::Bytes32(keys), Kernels::Avx2Gfni(token)) => {
+                let (last, texts) = chains.arrays();
+                gfni_avx2::encrypt_chains(token, keys, last, texts, steps);
+            }
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            (Keys::Bytes64(keys), Kernels::Avx512Gfni(token)) => {
+                let (last, texts) = chains.arrays();
+                gfni_avx512::encrypt_chains(token, keys, last, texts, steps);
+            }
+            _ => {
+                for step in 0..steps {
+                    for (text, last) in chains.texts.iter().zip(&mut chains.last) {
+                        if let Some(block) = text.get(step) {
+                            xor(last, block);
+                        }
+                    }
+                    self.encrypt(&mut chains.last);
+                    for (text, last) in chains.texts.iter_mut().zip(&chains.last) {
+                        if let Some(block) = text.get_mut(step) {
+                            *block = *last;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The same with as many chains more, in the lanes of `more`, a group of lanes working while the other waits.
+    pub(super) fn encrypt_chains_with<'b>(
+        &self,
+        chains: &mut Chains<'b>,
+        more: &Self,
+        more_chains: &mut Chains<'b>,
+        steps: usize,
+    ) {
+        #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+        match (&self.keys, &more.keys, self.backend.kernels()) {
+            (Keys::Bytes32(keys), Keys::Bytes32(more), Kernels::Avx2Aesni(token)) => {
+                let groups = [chains.arrays(), more_chains.arrays()];
+                return aesni::encrypt_chains_two(token, [keys, more], groups, steps);
+            }
+            (Keys::Bytes32(keys), Keys::Bytes32(more), Kernels::Avx2Vaes(token)) => {
+                let groups = [chains.arrays(), more_chains.arrays()];
+                return vaes::encrypt_chains_two(token, [keys, more], groups, steps);
+            }
+            (Keys::Bytes32(keys), Keys::Bytes32(more), Kernels::Avx2Gfni(token)) => {
+                let groups = [chains.arrays(), more_chains.arrays()];
+                return gfni_avx2::encrypt_chains_two(token, [keys, more], groups, steps);
+            }
+            (Keys::Bytes64(keys), Keys::Bytes64(more), Kernels::Avx512Gfni(token)) => {
+                let groups = [chains.arrays(), more_chains.arrays()];
+                return gfni_avx512::encrypt_chains_two(token, [keys, more], groups, steps);
+            }
+            _ => {}
+        }
+        self.encrypt_chains(chains, steps);
+        more.encrypt_chains(more_chains, steps);
+    }
+}
+
+/// A chain for each lane: what is left of its text, nothing where a lane is idle, and the ciphertext before.
+pub(super) struct Chains<'a> {
+    pub(super) last: Vec<[u8; 16]>,
+    pub(super) texts: Vec<&'a mut [[u8; 16]]>,
+}
+
+impl<'a> Chains<'a> {
+    /// All idle.
+    pub(super) fn new(backend: Backend) -> Self {
+        let width = Lanes::width(backend);
+        let mut texts: Vec<&mut [[u8; 16]]> = Vec::new();
+        texts.resize_with(width, Default::default);
+        Self {
+            last: vec![[0; 16]; width],
+            texts,
+        }
+    }
+
+    #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+    fn arrays<const N: usize>(&mut self) -> (&mut [[u8; 16]; N], &mut [&'a mut [[u8; 16]]; N]) {
+        match (self.last.first_chunk_mut(), self.texts.first_chunk_mut()) {
+            (Some(last), Some(texts)) => (last, texts),
+            _ => unreachable!("as many chains as lanes"),
+        }
+    }
+}
+
+/// `block ⊕= other`.
+#[inline]
+pub(super) fn xor(block: &mut [u8; 16], other: &[u8; 16]) {
+    *block = (u128::from_ne_bytes(*block) ^ u128::from_ne_bytes(*other)).to_ne_bytes();
 }
 
 /// Bytes of `round_keys` to where the kernels, which load N/16 blocks into a register, have block `lane`.

@@ -109,6 +109,40 @@ pub(super) mod ymm {
             unsafe { _mm256_storeu_si256(blocks[2 * i..2 * i + 2].as_mut_ptr().cast(), *x) }
         }
     }
+    /// Block `step` of each chain, zeros where a chain has none; in the order of `load_blocks`.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in super::super) fn gather(chains: &[&mut [[u8; 16]]; LANES], step: usize) -> [V; 16] {
+        let block = |lane: usize| match chains[lane].get(step) {
+            // SAFETY: reads the 16 bytes of the block.
+            Some(block) => unsafe { _mm_loadu_si128(block.as_ptr().cast()) },
+            None => _mm_setzero_si128(),
+        };
+        let mut x = [zero(); 16];
+        for (i, x) in x.iter_mut().enumerate() {
+            *x = _mm256_set_m128i(block(2 * i + 1), block(2 * i));
+        }
+        x
+    }
+    /// Writes block `step` of the chains that have one.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in super::super) fn scatter(
+        x: &[V; 16],
+        chains: &mut [&mut [[u8; 16]]; LANES],
+        step: usize,
+    ) {
+        let mut put = |lane: usize, value: __m128i| {
+            if let Some(block) = chains[lane].get_mut(step) {
+                // SAFETY: writes the 16 bytes of the block.
+                unsafe { _mm_storeu_si128(block.as_mut_ptr().cast(), value) }
+            }
+        };
+        for (i, x) in x.iter().enumerate() {
+            put(2 * i, _mm256_castsi256_si128(*x));
+            put(2 * i + 1, _mm256_extracti128_si256(*x, 1));
+        }
+    }
     #[inline]
     #[target_feature(enable = "avx2")]
     pub(in super::super) fn interleave_low(a: V, b: V) -> V {
@@ -220,6 +254,45 @@ pub(super) mod zmm {
         for i in 0..16 {
             // SAFETY: i < 16, so the store writes 4 of the 64 blocks.
             unsafe { _mm512_storeu_si512(blocks[4 * i..4 * i + 4].as_mut_ptr().cast(), x[i]) }
+        }
+    }
+    /// Block `step` of each chain, zeros where a chain has none; in the order of `load_blocks`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(in super::super) fn gather(chains: &[&mut [[u8; 16]]; LANES], step: usize) -> [V; 16] {
+        let block = |lane: usize| match chains[lane].get(step) {
+            // SAFETY: reads the 16 bytes of the block.
+            Some(block) => unsafe { _mm_loadu_si128(block.as_ptr().cast()) },
+            None => _mm_setzero_si128(),
+        };
+        let mut x = [_mm512_setzero_si512(); 16];
+        for (i, x) in x.iter_mut().enumerate() {
+            let low = _mm512_castsi128_si512(block(4 * i));
+            let low = _mm512_inserti32x4(low, block(4 * i + 1), 1);
+            let all = _mm512_inserti32x4(low, block(4 * i + 2), 2);
+            *x = _mm512_inserti32x4(all, block(4 * i + 3), 3);
+        }
+        x
+    }
+    /// Writes block `step` of the chains that have one.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(in super::super) fn scatter(
+        x: &[V; 16],
+        chains: &mut [&mut [[u8; 16]]; LANES],
+        step: usize,
+    ) {
+        let mut put = |lane: usize, value: __m128i| {
+            if let Some(block) = chains[lane].get_mut(step) {
+                // SAFETY: writes the 16 bytes of the block.
+                unsafe { _mm_storeu_si128(block.as_mut_ptr().cast(), value) }
+            }
+        };
+        for (i, x) in x.iter().enumerate() {
+            put(4 * i, _mm512_castsi512_si128(*x));
+            put(4 * i + 1, _mm512_extracti32x4_epi32(*x, 1));
+            put(4 * i + 2, _mm512_extracti32x4_epi32(*x, 2));
+            put(4 * i + 3, _mm512_extracti32x4_epi32(*x, 3));
         }
     }
     #[inline]
