@@ -3,7 +3,7 @@
 use zeroize::{Zeroize as _, ZeroizeOnDrop, Zeroizing};
 
 use crate::cpu::Backend;
-use crate::sm3::{HmacJob, HmacKey, hmac_many_with_backend};
+use crate::sm3::{Hmac, HmacJob, HmacKey, hmac_many_with_backend};
 
 /// Gives candidates for k, one after the other.
 pub(crate) trait Candidates {
@@ -31,15 +31,36 @@ pub(crate) struct Seed<'a> {
     pub(crate) entropy: &'a [u8; 32],
 }
 
+/// The first K and V, which are constants.
+const FIRST_K: [u8; 32] = [0; 32];
+const FIRST_V: [u8; 32] = [1; 32];
+
+/// The seeding up to d, the same for every signature of a key: kept, it saves three of twenty compressions. As secret
+/// as d; on the heap, so that moves leave no copies, and wiped on drop.
+pub(crate) struct SeedStart(Box<Hmac>);
+
+impl SeedStart {
+    pub(crate) fn new(backend: Backend, d: &[u8; 32]) -> Self {
+        let mut start = Box::new(HmacKey::with_backend(backend, &FIRST_K).start());
+        start.update(&FIRST_V);
+        start.update(&[0]);
+        start.update(d);
+        Self(start)
+    }
+}
+
 impl Drbg {
-    pub(crate) fn new(backend: Backend, seed: &Seed<'_>) -> Self {
-        let mut k = HmacKey::with_backend(backend, &[0; 32]);
-        let mut v = Zeroizing::new([1u8; 32]);
-        for round in [0u8, 1] {
-            let key = Zeroizing::new(k.mac(&[&*v, &[round], &*seed.d, &seed.e, seed.entropy]));
-            k = HmacKey::with_backend(backend, &*key);
-            *v = k.mac(&[&*v]);
-        }
+    /// With `start` made from the same d.
+    pub(crate) fn new(backend: Backend, start: &SeedStart, seed: &Seed<'_>) -> Self {
+        let mut first = start.0.clone();
+        first.update(&seed.e);
+        first.update(seed.entropy);
+        let key = Zeroizing::new(first.finalize());
+        let k = HmacKey::with_backend(backend, &*key);
+        let mut v = Zeroizing::new(k.mac(&[&FIRST_V]));
+        let key = Zeroizing::new(k.mac(&[&*v, &[1], &*seed.d, &seed.e, seed.entropy]));
+        let k = HmacKey::with_backend(backend, &*key);
+        *v = k.mac(&[&*v]);
         // The first candidate, which everybody takes.
         *v = k.mac(&[&*v]);
         Self {
@@ -52,9 +73,9 @@ impl Drbg {
 
     /// [`Drbg::new`] of every seed, hashing side by side.
     pub(crate) fn many(backend: Backend, seeds: &[Seed<'_>]) -> Vec<Self> {
-        let zero = HmacKey::with_backend(backend, &[0; 32]);
+        let zero = HmacKey::with_backend(backend, &FIRST_K);
         let mut keys = Vec::new();
-        let mut v = Zeroizing::new(vec![[1u8; 32]; seeds.len()]);
+        let mut v = Zeroizing::new(vec![FIRST_V; seeds.len()]);
         for round in [[0u8], [1]] {
             let parts: Vec<[&[u8]; 5]> = seeds
                 .iter()

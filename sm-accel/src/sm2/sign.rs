@@ -7,7 +7,7 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 use crate::cpu::Backend;
 use crate::error::Error;
 use crate::sm2::comb::mul_base;
-use crate::sm2::nonce::{Candidates, Drbg, Seed};
+use crate::sm2::nonce::{Candidates, Drbg, Seed, SeedStart};
 use crate::sm2::random;
 use crate::sm2::scalar::Scalar;
 use crate::sm2::secret_key::SecretKey;
@@ -31,6 +31,7 @@ use crate::taint;
 /// ```
 pub struct SigningKey {
     secret: SecretKey,
+    seed_start: SeedStart,
     verifying: VerifyingKey,
 }
 
@@ -38,7 +39,7 @@ impl SigningKey {
     /// Binds `secret` to the user id `1234567812345678` (GM/T 0009 section 10).
     pub fn new(secret: SecretKey) -> Self {
         let verifying = VerifyingKey::new(*secret.public_key());
-        Self { secret, verifying }
+        Self::of(secret, verifying)
     }
 
     /// Binds `secret` to a user id of its own.
@@ -47,7 +48,16 @@ impl SigningKey {
     /// [`Error::Length`] for a user id of more than [`MAX_USER_ID_LEN`](crate::sm2::MAX_USER_ID_LEN) bytes.
     pub fn with_user_id(secret: SecretKey, user_id: &[u8]) -> Result<Self, Error> {
         let verifying = VerifyingKey::with_user_id(*secret.public_key(), user_id)?;
-        Ok(Self { secret, verifying })
+        Ok(Self::of(secret, verifying))
+    }
+
+    fn of(secret: SecretKey, verifying: VerifyingKey) -> Self {
+        let seed_start = SeedStart::new(secret.backend(), &secret.to_bytes());
+        Self {
+            secret,
+            seed_start,
+            verifying,
+        }
     }
 
     /// The public half, with the user id.
@@ -99,7 +109,7 @@ impl SigningKey {
         let e = Scalar::reduce(e);
         let backend = self.secret.backend();
         let seed = self.seed(&e, entropy);
-        let mut drbg = Drbg::new(backend, &seed);
+        let mut drbg = Drbg::new(backend, &self.seed_start, &seed);
         sign_with_candidates(backend, &self.secret, &e, &mut drbg)
     }
 
