@@ -31,11 +31,17 @@ mod gfni_avx2;
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 mod gfni_avx512;
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-mod single;
-#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 mod vaes;
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 mod vectors;
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+mod word_vectors;
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+mod words;
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+mod words_aes;
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+mod words_gfni;
 
 pub use cbc::{CbcJob, cbc_decrypt_many, cbc_encrypt_many};
 pub use ccm::Sm4Ccm;

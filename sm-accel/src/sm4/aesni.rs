@@ -5,7 +5,7 @@
 
 use core::arch::x86_64::*;
 
-use super::affine::{A1, A1_INVERSE, H0, H3, K_AES, K_AES_CONSTANT, Matrix, nibbles};
+use super::affine::{A1, A1_INVERSE, H0, H3, Matrix, nibbles};
 use super::byte_sliced::byte_sliced;
 use crate::cpu::Avx2Aesni;
 
@@ -45,12 +45,6 @@ const fn table(m: Matrix) -> ([u8; 16], [u8; 16]) {
 }
 static IN_TABLE: ([u8; 16], [u8; 16]) = table(A1);
 static OUT_TABLE: ([u8; 16], [u8; 16]) = table(A1_INVERSE);
-static K_TABLES: [([u8; 16], [u8; 16]); 4] = [
-    table(K_AES[0]),
-    table(K_AES[1]),
-    table(K_AES[2]),
-    table(K_AES[3]),
-];
 static H0_TABLE: ([u8; 16], [u8; 16]) = table(H0);
 static H3_TABLE: ([u8; 16], [u8; 16]) = table(H3);
 
@@ -81,20 +75,4 @@ fn aes_s_box(t: V) -> V {
 fn substitute(t: V) -> (V, V) {
     let s = halves(aes_s_box(t));
     (look_up(&H0_TABLE, s), look_up(&H3_TABLE, s))
-}
-
-/// The four maps of the key schedule.
-#[inline]
-#[target_feature(enable = "avx2,aes")]
-fn substitute_prime(t: V) -> [V; 4] {
-    let s = aes_s_box(t);
-    let constant = _mm256_set1_epi8(K_AES_CONSTANT.cast_signed());
-    let first = halves(_mm256_xor_si256(s, constant));
-    let s = halves(s);
-    [
-        look_up(&K_TABLES[0], first),
-        look_up(&K_TABLES[1], s),
-        look_up(&K_TABLES[2], s),
-        look_up(&K_TABLES[3], s),
-    ]
 }

@@ -12,7 +12,7 @@
 
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // Evaluated at compile time.
 
-use super::constants::{CK, FK};
+use super::constants::{CK, FK, carries_constant};
 
 /// Row k gives output bit k; bit i of a row selects input bit i.
 pub(super) type Matrix = [u8; 8];
@@ -70,11 +70,8 @@ pub(super) const K_AES: [Matrix; 4] = [
 ];
 /// What has to be added behind them: the S-box's constant sent through L'.
 pub(super) const K_INV_CONSTANT: u8 = l_prime_of_bytes(OUT);
-/// To be added before the first map, so that it undoes 0x63 in all four and adds the S-box's constant.
-pub(super) const K_AES_CONSTANT: u8 = apply(
-    inverse(K_AES[0]),
-    l_prime_of_bytes(apply(product(A2, inverse(F)), 0x63) ^ OUT),
-);
+/// The same behind the AES S-box: it undoes 0x63 in all four and adds the S-box's constant.
+pub(super) const K_AES_CONSTANT: u8 = l_prime_of_bytes(apply(product(A2, inverse(F)), 0x63) ^ OUT);
 
 /// A1 after L', of four equal bytes.
 const fn l_prime_of_bytes(s: u8) -> u8 {
@@ -83,7 +80,7 @@ const fn l_prime_of_bytes(s: u8) -> u8 {
 }
 
 /// CK in the transformed basis, ready to be added before the inversion; bytes of rising significance.
-pub(super) static CK_IN: [u32; 32] = {
+pub(super) const CK_IN: [u32; 32] = {
     let mut out = CK;
     let mut i = 0;
     while i < 32 {
@@ -94,6 +91,19 @@ pub(super) static CK_IN: [u32; 32] = {
             apply(A1, b[2]) ^ IN,
             apply(A1, b[3]) ^ IN,
         ]);
+        i += 1;
+    }
+    out
+};
+
+/// [`CK_IN`] for a schedule that leaves out [`K_AES_CONSTANT`] in a round.
+pub(super) static CK_AES: [u32; 32] = {
+    let mut out = CK_IN;
+    let mut i = 0;
+    while i < 32 {
+        if carries_constant(i) {
+            out[i] ^= u32::from_ne_bytes([K_AES_CONSTANT; 4]);
+        }
         i += 1;
     }
     out

@@ -5,7 +5,7 @@
 
 use core::arch::x86_64::*;
 
-use super::affine::{A1, A1_INVERSE, G0, G3, K_INV, K_INV_CONSTANT, qword};
+use super::affine::{A1, A1_INVERSE, G0, G3, qword};
 use super::byte_sliced::byte_sliced;
 use crate::cpu::Avx512Gfni;
 
@@ -30,17 +30,4 @@ fn substitute(t: V) -> (V, V) {
         _mm512_gf2p8affineinv_epi64_epi8(t, qwords(qword(G0)), 0),
         _mm512_gf2p8affineinv_epi64_epi8(t, qwords(qword(G3)), 0),
     )
-}
-
-/// The four maps of the key schedule.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,gfni")]
-fn substitute_prime(t: V) -> [V; 4] {
-    const CONSTANT: i32 = K_INV_CONSTANT as i32;
-    [
-        _mm512_gf2p8affineinv_epi64_epi8(t, qwords(qword(K_INV[0])), CONSTANT),
-        _mm512_gf2p8affineinv_epi64_epi8(t, qwords(qword(K_INV[1])), 0),
-        _mm512_gf2p8affineinv_epi64_epi8(t, qwords(qword(K_INV[2])), 0),
-        _mm512_gf2p8affineinv_epi64_epi8(t, qwords(qword(K_INV[3])), 0),
-    ]
 }

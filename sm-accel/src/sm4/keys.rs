@@ -7,14 +7,15 @@ use zeroize::ZeroizeOnDrop;
 use super::portable;
 use super::wipe::wipe;
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-use super::{aesni, affine, gfni_avx2, gfni_avx512, single, vaes};
+use super::word_vectors::RoundKeys;
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+use super::{aesni, affine, gfni_avx2, gfni_avx512, vaes, words_aes, words_gfni};
 use crate::cpu::Backend;
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-use crate::cpu::{Avx2Aesni, Kernels};
+use crate::cpu::Kernels;
 
-/// Up to so many blocks are done one or two at a time, not in lanes.
-#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-const FEW: usize = 4;
+/// Keys that are scheduled together; no kernel takes more.
+const TOGETHER: usize = 16;
 
 /// An SM4 key with its round keys, ready for use; constant time in every backend, wiped on drop.
 ///
@@ -42,29 +43,10 @@ impl Sm4 {
             backend,
             round_keys: [0; 32],
         };
-        match backend.kernels() {
-            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-            Kernels::Avx2Aesni(_)
-            | Kernels::Avx2Vaes(_)
-            | Kernels::Avx2Gfni(_)
-            | Kernels::Avx512Gfni(_) => {
-                if let Some((token, for_gfni)) = single_of(backend) {
-                    let constant = if for_gfni {
-                        affine::ROUND_INV
-                    } else {
-                        affine::ROUND_AES
-                    };
-                    single::schedule(token, key, constant, &mut scheduled.round_keys);
-                }
-            }
-            _ => {
-                portable::schedule(
-                    core::slice::from_ref(key),
-                    core::slice::from_mut(&mut scheduled.round_keys),
-                );
-                portable::fold_constants(&mut scheduled.round_keys);
-            }
-        }
+        schedule(
+            core::slice::from_ref(key),
+            core::slice::from_mut(&mut scheduled),
+        );
         scheduled
     }
 
@@ -76,38 +58,12 @@ impl Sm4 {
     /// Schedules many keys for `backend`, sixteen at a time.
     pub fn many_with_backend(backend: Backend, keys: &[[u8; 16]]) -> Vec<Self> {
         let mut out = Vec::with_capacity(keys.len());
-        let mut fill = |round_keys: &mut [[u32; 32]], count| {
-            out.extend(round_keys.iter().take(count).map(|words| Self {
-                backend,
-                round_keys: *words,
-            }));
-            wipe(round_keys.as_flattened_mut());
-        };
-        match backend.kernels() {
-            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-            Kernels::Avx2Aesni(token) => in_lanes::<32>(keys, fill, |keys, out| {
-                aesni::schedule(token, keys, affine::ROUND_AES, out);
-            }),
-            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-            Kernels::Avx2Vaes(token) => in_lanes::<32>(keys, fill, |keys, out| {
-                vaes::schedule(token, keys, affine::ROUND_AES, out);
-            }),
-            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-            Kernels::Avx2Gfni(token) => in_lanes::<32>(keys, fill, |keys, out| {
-                gfni_avx2::schedule(token, keys, affine::ROUND_INV, out);
-            }),
-            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-            Kernels::Avx512Gfni(token) => in_lanes::<64>(keys, fill, |keys, out| {
-                gfni_avx512::schedule(token, keys, affine::ROUND_INV, out);
-            }),
-            _ => {
-                let mut round_keys = [[0; 32]; portable::LANES];
-                for group in keys.chunks(portable::LANES) {
-                    portable::schedule(group, &mut round_keys);
-                    round_keys.iter_mut().for_each(portable::fold_constants);
-                    fill(&mut round_keys, group.len());
-                }
-            }
+        out.resize_with(keys.len(), || Self {
+            backend,
+            round_keys: [0; 32],
+        });
+        for (keys, out) in keys.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
+            schedule(keys, out);
         }
         out
     }
@@ -129,14 +85,23 @@ impl Sm4 {
 
     /// Encrypts blocks in place, each by itself.
     pub(crate) fn encrypt_blocks(&self, blocks: &mut [[u8; 16]]) {
-        #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-        if blocks.len() <= FEW
-            && let Some((token, for_gfni)) = single_of(self.backend)
-        {
-            let words = &self.round_keys;
-            return single::encrypt(token, single::Keys { words, for_gfni }, blocks);
-        }
         match self.backend.kernels() {
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx2Aesni(token) if blocks.len() <= words_aes::aesni::MOST => {
+                words_aes::aesni::encrypt(token, &self.round_keys, blocks);
+            }
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx2Vaes(token) if blocks.len() <= words_aes::vaes::MOST => {
+                words_aes::vaes::encrypt(token, &self.round_keys, blocks);
+            }
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx2Gfni(token) if blocks.len() <= words_gfni::MOST => {
+                words_gfni::encrypt(token, &self.round_keys, blocks);
+            }
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx512Gfni(token) if blocks.len() <= words_gfni::MOST => {
+                words_gfni::encrypt(token.into(), &self.round_keys, blocks);
+            }
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
             Kernels::Avx2Aesni(token) => aesni::encrypt(token, &self.round_keys, blocks),
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
@@ -158,31 +123,55 @@ impl Sm4 {
 
     /// CBC encryption of one chain.
     pub(super) fn encrypt_chain(&self, iv: &[u8; 16], blocks: &mut [[u8; 16]]) {
-        #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-        if let Some((token, for_gfni)) = single_of(self.backend) {
-            let words = &self.round_keys;
-            return single::cbc_encrypt(token, single::Keys { words, for_gfni }, iv, blocks);
-        }
-        let mut last = *iv;
-        for block in blocks {
-            for (byte, last) in block.iter_mut().zip(last) {
-                *byte ^= last;
+        match self.backend.kernels() {
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx2Aesni(token) => {
+                words_aes::aesni::cbc_encrypt(token, &self.round_keys, iv, blocks)
             }
-            self.encrypt_block(block);
-            last = *block;
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx2Vaes(token) => {
+                words_aes::aesni::cbc_encrypt(token.into(), &self.round_keys, iv, blocks);
+            }
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx2Gfni(token) => {
+                words_gfni::cbc_encrypt(token, &self.round_keys, iv, blocks)
+            }
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx512Gfni(token) => {
+                words_gfni::cbc_encrypt(token.into(), &self.round_keys, iv, blocks);
+            }
+            _ => {
+                let mut last = *iv;
+                for block in blocks {
+                    for (byte, last) in block.iter_mut().zip(last) {
+                        *byte ^= last;
+                    }
+                    self.encrypt_block(block);
+                    last = *block;
+                }
+            }
         }
     }
 
     /// Decrypts blocks in place, each by itself.
     pub(crate) fn decrypt_blocks(&self, blocks: &mut [[u8; 16]]) {
-        #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-        if blocks.len() <= FEW
-            && let Some((token, for_gfni)) = single_of(self.backend)
-        {
-            let words = &self.round_keys;
-            return single::decrypt(token, single::Keys { words, for_gfni }, blocks);
-        }
         match self.backend.kernels() {
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx2Aesni(token) if blocks.len() <= words_aes::aesni::MOST => {
+                words_aes::aesni::decrypt(token, &self.round_keys, blocks);
+            }
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx2Vaes(token) if blocks.len() <= words_aes::vaes::MOST => {
+                words_aes::vaes::decrypt(token, &self.round_keys, blocks);
+            }
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx2Gfni(token) if blocks.len() <= words_gfni::MOST => {
+                words_gfni::decrypt(token, &self.round_keys, blocks);
+            }
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx512Gfni(token) if blocks.len() <= words_gfni::MOST => {
+                words_gfni::decrypt(token.into(), &self.round_keys, blocks);
+            }
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
             Kernels::Avx2Aesni(token) => aesni::decrypt(token, &self.round_keys, blocks),
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
@@ -202,39 +191,43 @@ impl Sm4 {
     }
 }
 
-/// The proof for [`single`], and whether the backend's round keys are those of the kernels with GFNI.
-#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-fn single_of(backend: Backend) -> Option<(Avx2Aesni, bool)> {
-    match backend.kernels() {
-        Kernels::Portable => None,
-        Kernels::Avx2Aesni(token) => Some((token, false)),
-        Kernels::Avx2Vaes(token) => Some((token.into(), false)),
-        Kernels::Avx2Gfni(token) => Some((token.into(), true)),
-        Kernels::Avx512Gfni(token) => Some((token.into(), true)),
+/// The schedules of up to [`TOGETHER`] keys, into as many of one backend.
+fn schedule(keys: &[[u8; 16]], out: &mut [Sm4]) {
+    let Some(first) = out.first() else { return };
+    match first.backend.kernels() {
+        #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+        Kernels::Avx2Aesni(token) => {
+            let most = words_aes::aesni::MOST;
+            for (keys, out) in keys.chunks(most).zip(out.chunks_mut(most)) {
+                words_aes::aesni::schedule(token, keys, affine::ROUND_AES, out);
+            }
+        }
+        #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+        Kernels::Avx2Vaes(token) => {
+            words_aes::vaes::schedule(token, keys, affine::ROUND_AES, out);
+        }
+        #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+        Kernels::Avx2Gfni(token) => words_gfni::schedule(token, keys, affine::ROUND_INV, out),
+        #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+        Kernels::Avx512Gfni(token) => {
+            words_gfni::schedule(token.into(), keys, affine::ROUND_INV, out);
+        }
+        _ => {
+            let mut round_keys = [[0; 32]; portable::LANES];
+            portable::schedule(keys, &mut round_keys);
+            for (out, round_keys) in out.iter_mut().zip(&mut round_keys) {
+                portable::fold_constants(round_keys);
+                out.round_keys = *round_keys;
+            }
+            wipe(round_keys.as_flattened_mut());
+        }
     }
 }
 
-/// Schedules keys N at a time.
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-fn in_lanes<const N: usize>(
-    keys: &[[u8; 16]],
-    mut fill: impl FnMut(&mut [[u32; 32]], usize),
-    schedule: impl Fn(&[[u8; 16]; N], &mut [[u32; 32]; N]),
-) {
-    let mut round_keys = [[0; 32]; N];
-    let (whole, rest) = keys.as_chunks::<N>();
-    for group in whole {
-        schedule(group, &mut round_keys);
-        fill(&mut round_keys, N);
-    }
-    if !rest.is_empty() {
-        let mut group = [[0; 16]; N];
-        for (to, from) in group.iter_mut().zip(rest) {
-            *to = *from;
-        }
-        schedule(&group, &mut round_keys);
-        wipe(group.as_flattened_mut());
-        fill(&mut round_keys, rest.len());
+impl RoundKeys for Sm4 {
+    fn round_keys_mut(&mut self) -> &mut [u32; 32] {
+        &mut self.round_keys
     }
 }
 

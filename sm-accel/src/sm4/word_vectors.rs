@@ -1,0 +1,236 @@
+//! Vectors of 32-bit words of 128 and of 256 bits under the same names, for kernels written once for both.
+
+#![allow(unsafe_code)] // Loads, stores, and an empty piece of assembly.
+#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // Indices below the arrays' lengths.
+
+/// Holds a key's 32 round keys.
+pub(super) trait RoundKeys {
+    /// To be written by the schedule.
+    fn round_keys_mut(&mut self) -> &mut [u32; 32];
+}
+
+/// What both widths have in common, after their own names for the instructions.
+macro_rules! common {
+    ($features:literal, $register:ident) => {
+        #[inline]
+        #[target_feature(enable = $features)]
+        pub(in super::super) fn xor(a: V, b: V) -> V {
+            xor_all(a, b)
+        }
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        pub(in super::super) fn shuffle(x: V, to: V) -> V {
+            shuffle_bytes(x, to)
+        }
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        pub(in super::super) fn words(x: u32) -> V {
+            all_words(x.cast_signed())
+        }
+
+        /// The low and the high half of each byte.
+        #[inline]
+        #[target_feature(enable = $features)]
+        pub(in super::super) fn halves(x: V) -> (V, V) {
+            let mask = all_words(0x0f0f_0f0f);
+            (and_all(x, mask), and_all(shift_right::<4>(x), mask))
+        }
+
+        /// Hides a value from the compiler, which otherwise turns trees of XORs into longer chains.
+        #[inline]
+        #[target_feature(enable = $features)]
+        pub(in super::super) fn opaque(mut x: V) -> V {
+            // SAFETY: no instruction at all.
+            unsafe {
+                core::arch::asm!(
+                    "/* {0} */", inout($register) x, options(pure, nomem, nostack, preserves_flags)
+                )
+            };
+            x
+        }
+
+        /// Element i of register j goes to element j of register i, in each 128 bits; its own inverse.
+        #[inline]
+        #[target_feature(enable = $features)]
+        pub(in super::super) fn transpose(x: [V; 4]) -> [V; 4] {
+            let a = low_dwords(x[0], x[1]);
+            let b = high_dwords(x[0], x[1]);
+            let c = low_dwords(x[2], x[3]);
+            let d = high_dwords(x[2], x[3]);
+            [
+                low_qwords(a, c),
+                high_qwords(a, c),
+                low_qwords(b, d),
+                high_qwords(b, d),
+            ]
+        }
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn block(blocks: &[[u8; 16]], i: usize) -> __m128i {
+            match blocks.get(i) {
+                // SAFETY: reads the 16 bytes of the block.
+                Some(block) => unsafe { _mm_loadu_si128(block.as_ptr().cast()) },
+                None => _mm_setzero_si128(),
+            }
+        }
+    };
+}
+
+/// Four blocks.
+pub(super) mod xmm {
+    use super::RoundKeys;
+    use core::arch::x86_64::*;
+    use core::arch::x86_64::{
+        _mm_and_si128 as and_all, _mm_set1_epi32 as all_words, _mm_shuffle_epi8 as shuffle_bytes,
+        _mm_srli_epi64 as shift_right, _mm_unpackhi_epi32 as high_dwords,
+        _mm_unpackhi_epi64 as high_qwords, _mm_unpacklo_epi32 as low_dwords,
+        _mm_unpacklo_epi64 as low_qwords, _mm_xor_si128 as xor_all,
+    };
+
+    pub(in super::super) type V = __m128i;
+    pub(in super::super) const BLOCKS: usize = 4;
+
+    common!("avx2,aes", xmm_reg);
+
+    #[inline]
+    #[target_feature(enable = "avx2,aes")]
+    pub(in super::super) fn table(x: &[u8; 16]) -> V {
+        // SAFETY: reads the 16 bytes.
+        unsafe { _mm_loadu_si128(x.as_ptr().cast()) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,aes")]
+    pub(in super::super) fn aes_round(x: V) -> V {
+        _mm_aesenc_si128(x, _mm_setzero_si128())
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,aes")]
+    pub(in super::super) fn aes_last(x: V, key: V) -> V {
+        _mm_aesenclast_si128(x, key)
+    }
+
+    /// Up to four blocks, one a register, and zeros.
+    #[inline]
+    #[target_feature(enable = "avx2,aes")]
+    pub(in super::super) fn load(blocks: &[[u8; 16]]) -> [V; 4] {
+        [
+            block(blocks, 0),
+            block(blocks, 1),
+            block(blocks, 2),
+            block(blocks, 3),
+        ]
+    }
+
+    /// As many as there are, where [`load`] had them.
+    #[inline]
+    #[target_feature(enable = "avx2,aes")]
+    pub(in super::super) fn store(x: [V; 4], blocks: &mut [[u8; 16]]) {
+        for (to, x) in blocks.iter_mut().zip(x) {
+            // SAFETY: writes the 16 bytes of a block.
+            unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), x) }
+        }
+    }
+
+    /// As [`store`], to the words `4 * q` to `4 * q + 3` of each key.
+    #[inline]
+    #[target_feature(enable = "avx2,aes")]
+    pub(in super::super) fn store_keys<K: RoundKeys>(x: [V; 4], keys: &mut [K], q: usize) {
+        for (to, x) in keys.iter_mut().zip(x) {
+            let to = &mut to.round_keys_mut()[4 * q..4 * q + 4];
+            // SAFETY: writes 16 bytes, the 4 words of the slice.
+            unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), x) }
+        }
+    }
+}
+
+/// Eight blocks.
+pub(super) mod ymm {
+    use super::RoundKeys;
+    use core::arch::x86_64::*;
+    use core::arch::x86_64::{
+        _mm256_and_si256 as and_all, _mm256_set1_epi32 as all_words,
+        _mm256_shuffle_epi8 as shuffle_bytes, _mm256_srli_epi64 as shift_right,
+        _mm256_unpackhi_epi32 as high_dwords, _mm256_unpackhi_epi64 as high_qwords,
+        _mm256_unpacklo_epi32 as low_dwords, _mm256_unpacklo_epi64 as low_qwords,
+        _mm256_xor_si256 as xor_all,
+    };
+
+    pub(in super::super) type V = __m256i;
+    pub(in super::super) const BLOCKS: usize = 8;
+
+    common!("avx2", ymm_reg);
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in super::super) fn table(x: &[u8; 16]) -> V {
+        // SAFETY: reads the 16 bytes.
+        unsafe { _mm256_broadcastsi128_si256(_mm_loadu_si128(x.as_ptr().cast())) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,vaes")]
+    pub(in super::super) fn aes_round(x: V) -> V {
+        _mm256_aesenc_epi128(x, _mm256_setzero_si256())
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,vaes")]
+    pub(in super::super) fn aes_last(x: V, key: V) -> V {
+        _mm256_aesenclast_epi128(x, key)
+    }
+
+    /// Up to eight blocks, the blocks i and i + 4 in register i, and zeros.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in super::super) fn load(blocks: &[[u8; 16]]) -> [V; 4] {
+        let (x0, x1) = (block(blocks, 0), block(blocks, 1));
+        let (x2, x3) = (block(blocks, 2), block(blocks, 3));
+        [
+            _mm256_set_m128i(block(blocks, 4), x0),
+            _mm256_set_m128i(block(blocks, 5), x1),
+            _mm256_set_m128i(block(blocks, 6), x2),
+            _mm256_set_m128i(block(blocks, 7), x3),
+        ]
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn parts(x: [V; 4]) -> [__m128i; 8] {
+        [
+            _mm256_castsi256_si128(x[0]),
+            _mm256_castsi256_si128(x[1]),
+            _mm256_castsi256_si128(x[2]),
+            _mm256_castsi256_si128(x[3]),
+            _mm256_extracti128_si256(x[0], 1),
+            _mm256_extracti128_si256(x[1], 1),
+            _mm256_extracti128_si256(x[2], 1),
+            _mm256_extracti128_si256(x[3], 1),
+        ]
+    }
+
+    /// As many as there are, from where [`load`] had them.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in super::super) fn store(x: [V; 4], blocks: &mut [[u8; 16]]) {
+        for (to, x) in blocks.iter_mut().zip(parts(x)) {
+            // SAFETY: writes the 16 bytes of a block.
+            unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), x) }
+        }
+    }
+
+    /// As [`store`], to the words `4 * q` to `4 * q + 3` of each key.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in super::super) fn store_keys<K: RoundKeys>(x: [V; 4], keys: &mut [K], q: usize) {
+        for (to, x) in keys.iter_mut().zip(parts(x)) {
+            let to = &mut to.round_keys_mut()[4 * q..4 * q + 4];
+            // SAFETY: writes 16 bytes, the 4 words of the slice.
+            unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), x) }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! A kernel of short latency: few blocks, one word of a block in each 32-bit element of a register.
+//!
+//! A round waits for the one before, so its time is the way from one S-box input t to the next. With the words
+//! x₀ ... x₃ before a round and k the next round's key, let d = x₂ ⊕ x₃ ⊕ k. Then t' = (d ⊕ x₀) ⊕ T(t), where all but T(t)
+//! is known early, and the new word is t' ⊕ d. The key schedule has the same form. [`affine`](super::affine) has the
+//! algebra of the transformed basis.
+//!
+//! The file that calls the macro gives what differs: `linear_in` and `linear_out`, into the basis and out of it, and
+//! `next` and `next_prime`, which add T and the key schedule's T' to what is known early; `LEFT_OUT`, the constant that
+//! `next_prime` leaves out, and `SCHEDULE_KEYS`, which make up for it.
+
+macro_rules! words {
+    ($features:literal, $token:ty, $vectors:ident) => {
+        use crate::sm4::word_vectors::RoundKeys;
+        use crate::sm4::word_vectors::$vectors::*;
+
+        /// The most blocks of a pass: two groups in turn, where one would wait for its results.
+        pub(in crate::sm4) const MOST: usize = 2 * BLOCKS;
+
+        /// Reverses the bytes of each word.
+        static REVERSED: [u8; 16] = [3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12];
+
+        /// All rounds on the groups `x`, each four words; `done` is called behind every fourth.
+        macro_rules! rounds {
+            ($x:ident, $key:expr, $next:ident, $done:expr) => {
+                let key = $key;
+                let mut t = $x.map(|x| {
+                    let first = xor(xor(x[1], x[2]), xor(x[3], words(key(0))));
+                    opaque(first)
+                });
+                for q in 0..8 {
+                    for w in 0..4 {
+                        // The last turn makes an input that nobody takes.
+                        let next_key = words(key((4 * q + w + 1) & 31));
+                        for (t, x) in t.iter_mut().zip($x.iter_mut()) {
+                            let d = opaque(xor(xor(x[(w + 2) & 3], next_key), x[(w + 3) & 3]));
+                            *t = opaque($next(*t, opaque(xor(d, x[w]))));
+                            x[w] = xor(*t, d);
+                        }
+                    }
+                    $done(q, &$x);
+                }
+            };
+        }
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn load_words(blocks: &[[u8; 16]]) -> [V; 4] {
+            let reversed = table(&REVERSED);
+            transpose(load(blocks).map(|x| linear_in(shuffle(x, reversed))))
+        }
+
+        /// The blocks that end with these words: in reverse order.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn store_words([x0, x1, x2, x3]: [V; 4], blocks: &mut [[u8; 16]]) {
+            let reversed = table(&REVERSED);
+            let x = transpose([x3, x2, x1, x0]).map(|x| linear_out(shuffle(x, reversed)));
+            store(x, blocks);
+        }
+
+        /// Up to MOST blocks.
+        #[target_feature(enable = $features)]
+        fn crypt<const REVERSE: bool>(keys: &[u32; 32], blocks: &mut [[u8; 16]]) {
+            let key = |i: usize| keys[if REVERSE { 31 - i } else { i }];
+            if blocks.len() <= BLOCKS {
+                let mut x = [load_words(blocks)];
+                rounds!(x, key, next, |_, _: &_| ());
+                store_words(x[0], blocks);
+            } else {
+                let (a, b) = blocks.split_at_mut(BLOCKS);
+                let mut x = [load_words(a), load_words(b)];
+                rounds!(x, key, next, |_, _: &_| ());
+                store_words(x[0], a);
+                store_words(x[1], b);
+            }
+        }
+
+        /// The schedules of up to MOST keys.
+        #[target_feature(enable = $features)]
+        fn schedule_inner<K: RoundKeys>(keys: &[[u8; 16]], constant: u8, out: &mut [K]) {
+            let fold = [0, 1].map(|half| {
+                [0, 1, 2, 3].map(|w| {
+                    let carried = crate::sm4::constants::carries_constant(4 * half + w);
+                    let fold = crate::sm4::affine::IN ^ if carried { constant } else { 0 };
+                    // Every other time the words lack what the schedule's rounds leave out.
+                    let lacking = if half == 0 { LEFT_OUT } else { 0 };
+                    words(u32::from_ne_bytes([fold ^ lacking; 4]))
+                })
+            });
+            let folded = |q: usize, x: &[V; 4]| {
+                let fold = &fold[q & 1];
+                transpose([
+                    xor(x[0], fold[0]),
+                    xor(x[1], fold[1]),
+                    xor(x[2], fold[2]),
+                    xor(x[3], fold[3]),
+                ])
+            };
+            let key = |i: usize| SCHEDULE_KEYS[i];
+            let fk = table(&crate::sm4::affine::FK_BYTES);
+            let reversed = table(&REVERSED);
+            let load = |keys: &[[u8; 16]]| {
+                transpose(load(keys).map(|x| linear_in(shuffle(xor(x, fk), reversed))))
+            };
+            if keys.len() <= BLOCKS {
+                let mut x = [load(keys)];
+                rounds!(x, key, next_prime, |q, x: &[[V; 4]; 1]| store_keys(
+                    folded(q, &x[0]),
+                    out,
+                    q
+                ));
+            } else {
+                let (a, b) = keys.split_at(BLOCKS);
+                let (out_a, out_b) = out.split_at_mut(BLOCKS);
+                let mut x = [load(a), load(b)];
+                rounds!(x, key, next_prime, |q, x: &[[V; 4]; 2]| {
+                    store_keys(folded(q, &x[0]), out_a, q);
+                    store_keys(folded(q, &x[1]), out_b, q);
+                });
+            }
+        }
+
+        /// Encrypts up to MOST blocks under one key.
+        pub(in crate::sm4) fn encrypt(_: $token, round_keys: &[u32; 32], blocks: &mut [[u8; 16]]) {
+            // SAFETY: the token is the proof of the instructions.
+            unsafe { crypt::<false>(round_keys, blocks) }
+        }
+
+        /// Decrypts up to MOST blocks under one key.
+        pub(in crate::sm4) fn decrypt(_: $token, round_keys: &[u32; 32], blocks: &mut [[u8; 16]]) {
+            // SAFETY: the token is the proof of the instructions.
+            unsafe { crypt::<true>(round_keys, blocks) }
+        }
+
+        /// The schedules of up to MOST keys, for kernels that leave out `constant` in a round.
+        pub(in crate::sm4) fn schedule<K: RoundKeys>(
+            _: $token,
+            keys: &[[u8; 16]],
+            constant: u8,
+            out: &mut [K],
+        ) {
+            // SAFETY: the token is the proof of the instructions.
+            unsafe { schedule_inner(keys, constant, out) }
+        }
+    };
+}
+pub(super) use words;
+
+/// Behind [`words`], for the one width that serves a chain.
+macro_rules! chain {
+    ($features:literal, $token:ty) => {
+        /// Each block is added to the last state in the transformed basis, so the way in and out is beside the chain.
+        #[target_feature(enable = $features)]
+        fn chain(keys: &[u32; 32], iv: &[u8; 16], blocks: &mut [[u8; 16]]) {
+            let [x0, x1, x2, x3] = load_words(core::slice::from_ref(iv));
+            let mut x = [[x3, x2, x1, x0]];
+            for block in blocks {
+                let block = core::slice::from_mut(block);
+                let plain = load_words(block);
+                x = x.map(|x| {
+                    [
+                        xor(plain[0], x[3]),
+                        xor(plain[1], x[2]),
+                        xor(plain[2], x[1]),
+                        xor(plain[3], x[0]),
+                    ]
+                });
+                rounds!(x, |i: usize| keys[i], next, |_, _: &_| ());
+                store_words(x[0], block);
+            }
+        }
+
+        /// CBC encryption of one chain.
+        pub(in crate::sm4) fn cbc_encrypt(
+            _: $token,
+            round_keys: &[u32; 32],
+            iv: &[u8; 16],
+            blocks: &mut [[u8; 16]],
+        ) {
+            // SAFETY: the token is the proof of the instructions.
+            unsafe { chain(round_keys, iv, blocks) }
+        }
+    };
+}
+pub(super) use chain;
