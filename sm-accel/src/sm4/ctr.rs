@@ -1,7 +1,8 @@
 //! Counter mode (GB/T 17964-2021, clause 9).
 
 use super::keys::Sm4;
-use super::lanes::{Lanes, MOST};
+use super::keystream::{Stream, apply_many};
+use super::lanes::MOST;
 use super::wipe::wipe;
 use crate::cpu::Backend;
 use crate::error::Error;
@@ -114,74 +115,17 @@ pub struct CtrJob<'a> {
 pub fn ctr_many(jobs: &mut [CtrJob<'_>]) -> Vec<Result<(), Error>> {
     let results = jobs.iter().map(|job| within_limit(job.text)).collect();
     for backend in Backend::available() {
-        let mut shared = Shared::new(backend);
-        for job in jobs.iter_mut() {
-            if job.key.backend() != backend || within_limit(job.text).is_err() {
-                continue;
-            }
-            let mut counter = first_block(job.nonce);
-            if job.text.len() > 16 * MOST {
-                job.key.ctr32_xor(&mut counter, job.text);
-                continue;
-            }
-            for chunk in job.text.chunks_mut(16) {
-                shared.push(job.key, next32(&mut counter), chunk);
-            }
-        }
-        shared.flush();
+        let mut streams: Vec<_> = jobs
+            .iter_mut()
+            .filter(|job| job.key.backend() == backend && within_limit(job.text).is_ok())
+            .map(|job| Stream {
+                cipher: job.key,
+                counter: first_block(job.nonce),
+                mask: None,
+                text: &mut *job.text,
+            })
+            .collect();
+        apply_many(&mut streams);
     }
     results
-}
-
-/// Blocks of different texts on their way through the lanes.
-struct Shared<'a> {
-    lanes: Option<Lanes<'a>>,
-    backend: Backend,
-    waiting: Vec<(&'a Sm4, &'a mut [u8])>,
-    stream: Vec<[u8; 16]>,
-}
-
-impl<'a> Shared<'a> {
-    fn new(backend: Backend) -> Self {
-        Self {
-            lanes: None,
-            backend,
-            waiting: Vec::new(),
-            stream: Vec::new(),
-        }
-    }
-
-    fn push(&mut self, key: &'a Sm4, counter: [u8; 16], text: &'a mut [u8]) {
-        self.waiting.push((key, text));
-        self.stream.push(counter);
-        if self.waiting.len() == Lanes::width(self.backend) {
-            self.flush();
-        }
-    }
-
-    fn flush(&mut self) {
-        let Some((first, _)) = self.waiting.first() else {
-            return;
-        };
-        if self
-            .waiting
-            .iter()
-            .all(|(key, _)| core::ptr::eq(*key, *first))
-        {
-            first.encrypt_blocks(&mut self.stream);
-        } else {
-            let lanes = self.lanes.get_or_insert_with(|| Lanes::new(self.backend));
-            for (i, (key, _)) in self.waiting.iter().enumerate() {
-                lanes.set(i, key);
-            }
-            lanes.encrypt(&mut self.stream);
-        }
-        for ((_, text), stream) in self.waiting.drain(..).zip(&self.stream) {
-            for (byte, key) in text.iter_mut().zip(stream) {
-                *byte ^= key;
-            }
-        }
-        wipe(self.stream.as_flattened_mut());
-        self.stream.clear();
-    }
 }

@@ -191,6 +191,47 @@ impl Sm4 {
     }
 }
 
+/// Encrypts block i under key i, of which there are as many, all of one backend.
+pub(super) fn encrypt_each(keys: &[&Sm4], blocks: &mut [[u8; 16]]) {
+    debug_assert_eq!(keys.len(), blocks.len());
+    let Some(first) = keys.first() else { return };
+    debug_assert!(keys.iter().all(|key| key.backend == first.backend));
+    let most = most_under_different_keys(first.backend);
+    for (keys, blocks) in keys.chunks(most).zip(blocks.chunks_mut(most)) {
+        let mut round_keys = [&first.round_keys; TOGETHER];
+        for (to, key) in round_keys.iter_mut().zip(keys) {
+            *to = &key.round_keys;
+        }
+        let (round_keys, _) = round_keys.split_at(keys.len().min(TOGETHER));
+        match first.backend.kernels() {
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx2Aesni(token) => words_aes::aesni::encrypt_each(token, round_keys, blocks),
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx2Vaes(token) => words_aes::vaes::encrypt_each(token, round_keys, blocks),
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx2Gfni(token) => words_gfni::encrypt_each(token, round_keys, blocks),
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx512Gfni(token) => {
+                words_gfni::encrypt_each(token.into(), round_keys, blocks);
+            }
+            _ => portable::encrypt_each(round_keys, blocks),
+        }
+    }
+}
+
+/// Blocks of a pass of [`encrypt_each`].
+pub(super) fn most_under_different_keys(backend: Backend) -> usize {
+    match backend.kernels() {
+        #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+        Kernels::Avx2Aesni(_) => words_aes::aesni::MOST,
+        #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+        Kernels::Avx2Vaes(_) => words_aes::vaes::MOST,
+        #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+        Kernels::Avx2Gfni(_) | Kernels::Avx512Gfni(_) => words_gfni::MOST,
+        _ => portable::LANES,
+    }
+}
+
 /// The schedules of up to [`TOGETHER`] keys, into as many of one backend.
 fn schedule(keys: &[[u8; 16]], out: &mut [Sm4]) {
     let Some(first) = out.first() else { return };

@@ -1,14 +1,16 @@
 //! Key streams of many short texts, gathered so that the cipher's lanes are full.
 
-use super::keys::Sm4;
-use super::side_by_side::{self, Chain};
+use super::keys::{Sm4, encrypt_each};
 use super::wipe::wipe;
 
 /// Blocks encrypted together.
 const WINDOW: usize = 256;
 
-/// A text of more blocks fills the lanes by itself.
+/// A text of more blocks fills the lanes by itself, among others of its key.
 const SHORT: usize = 64;
+
+/// The same among texts of different keys, which go through narrower kernels.
+const SHORT_AMONG_KEYS: usize = 24;
 
 /// A text and its key stream's first counter block, whose last four bytes count, and wrap.
 pub(super) struct Stream<'a> {
@@ -46,96 +48,63 @@ impl Stream<'_> {
     }
 }
 
-impl<'a> Chain<'a> for Stream<'a> {
-    fn key(&self) -> &'a Sm4 {
-        self.cipher
-    }
-
-    fn next(&mut self, block: &mut [u8; 16]) -> bool {
-        *block = self.counter;
-        self.mask.is_some() || !self.text.is_empty()
-    }
-
-    fn take(&mut self, block: &[u8; 16]) {
-        self.counter = next_counter(self.counter);
-        if let Some(mask) = self.mask.take() {
-            *mask = *block;
-            return;
-        }
-        let text = core::mem::take(&mut self.text);
-        let (now, later) = text.split_at_mut(text.len().min(16));
-        add(now, block);
-        self.text = later;
-    }
-}
-
 /// Adds to each text its key stream. All keys have one backend.
-pub(super) fn apply_many(streams: &mut [Stream<'_>]) {
+pub(super) fn apply_many<'a>(streams: &mut [Stream<'a>]) {
     let Some(cipher) = streams.first().map(|stream| stream.cipher) else {
         return;
     };
-    if streams
+    let one_key = streams
         .iter()
-        .all(|stream| core::ptr::eq(stream.cipher, cipher))
-    {
-        in_windows(cipher, streams);
-        return;
-    }
-    let mut short = Vec::with_capacity(streams.len());
-    for stream in streams {
-        if stream.blocks() > SHORT {
-            stream.apply();
-        } else {
-            short.push(Stream {
-                cipher: stream.cipher,
-                counter: stream.counter,
-                mask: stream.mask.take(),
-                text: &mut *stream.text,
-            });
-        }
-    }
-    side_by_side::run(&mut short);
-}
-
-fn in_windows(cipher: &Sm4, streams: &mut [Stream<'_>]) {
+        .all(|stream| core::ptr::eq(stream.cipher, cipher));
+    let short = if one_key { SHORT } else { SHORT_AMONG_KEYS };
     let mut window = [[0; 16]; WINDOW];
+    let mut keys = [cipher; WINDOW];
     let mut rest = streams;
     while let Some(first) = rest.first_mut() {
-        if first.blocks() > SHORT {
+        if first.blocks() > short {
             first.apply();
             rest = rest.get_mut(1..).unwrap_or_default();
             continue;
         }
-        let (count, used) = fitting(rest);
+        let (count, used) = fitting(rest, short);
         let (run, others) = rest.split_at_mut(count);
         rest = others;
-        let Some(used) = window.get_mut(..used) else {
+        let (Some(used), Some(keys)) = (window.get_mut(..used), keys.get_mut(..used)) else {
             break;
         };
-        let mut free = &mut *used;
+        let (mut free, mut free_keys) = (&mut *used, &mut *keys);
         for stream in run.iter() {
             let (own, others) = free.split_at_mut(stream.blocks());
             fill_counters(stream.counter, own);
             free = others;
+            if !one_key {
+                let (own, others) = free_keys.split_at_mut(own.len());
+                own.fill(stream.cipher);
+                free_keys = others;
+            }
         }
-        cipher.encrypt_blocks(used);
-        let mut keys = &*used;
+        if one_key {
+            cipher.encrypt_blocks(used);
+        } else {
+            encrypt_each(keys, used);
+        }
+        let mut stream_keys = &*used;
         for stream in run.iter_mut() {
-            let (own, others) = keys.split_at(stream.blocks());
+            let (own, others) = stream_keys.split_at(stream.blocks());
             stream.take_all(own);
-            keys = others;
+            stream_keys = others;
         }
     }
     wipe(&mut window);
 }
 
 /// How many of the first streams fit into a window, and how many blocks they have.
-fn fitting(streams: &[Stream<'_>]) -> (usize, usize) {
+fn fitting(streams: &[Stream<'_>], short: usize) -> (usize, usize) {
     let (mut count, mut used) = (0_usize, 0_usize);
     for stream in streams {
         let own = stream.blocks();
         let more = used.saturating_add(own);
-        if own > SHORT || more > WINDOW {
+        if own > short || more > WINDOW {
             break;
         }
         used = more;

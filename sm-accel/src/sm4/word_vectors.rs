@@ -30,6 +30,12 @@ macro_rules! common {
             all_words(x.cast_signed())
         }
 
+        #[inline]
+        #[target_feature(enable = $features)]
+        pub(in super::super) fn zero() -> V {
+            all_words(0)
+        }
+
         /// The low and the high half of each byte.
         #[inline]
         #[target_feature(enable = $features)]
@@ -65,6 +71,20 @@ macro_rules! common {
                 low_qwords(b, d),
                 high_qwords(b, d),
             ]
+        }
+
+        /// The words `4 * q` to `4 * q + 3` of a key, or zeros.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn four_of(keys: &[&[u32; 32]], i: usize, q: usize) -> __m128i {
+            match keys.get(i) {
+                Some(key) => {
+                    let four = &key[4 * q..4 * q + 4];
+                    // SAFETY: reads 16 bytes, the 4 words of the slice.
+                    unsafe { _mm_loadu_si128(four.as_ptr().cast()) }
+                }
+                None => _mm_setzero_si128(),
+            }
         }
 
         #[inline]
@@ -123,6 +143,18 @@ pub(super) mod xmm {
             block(blocks, 1),
             block(blocks, 2),
             block(blocks, 3),
+        ]
+    }
+
+    /// As [`load`], of the words `4 * q` to `4 * q + 3` of each key.
+    #[inline]
+    #[target_feature(enable = "avx2,aes")]
+    pub(in super::super) fn load_keys(keys: &[&[u32; 32]], q: usize) -> [V; 4] {
+        [
+            four_of(keys, 0, q),
+            four_of(keys, 1, q),
+            four_of(keys, 2, q),
+            four_of(keys, 3, q),
         ]
     }
 
@@ -195,6 +227,20 @@ pub(super) mod ymm {
             _mm256_set_m128i(block(blocks, 5), x1),
             _mm256_set_m128i(block(blocks, 6), x2),
             _mm256_set_m128i(block(blocks, 7), x3),
+        ]
+    }
+
+    /// As [`load`], of the words `4 * q` to `4 * q + 3` of each key.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in super::super) fn load_keys(keys: &[&[u32; 32]], q: usize) -> [V; 4] {
+        let (x0, x1) = (four_of(keys, 0, q), four_of(keys, 1, q));
+        let (x2, x3) = (four_of(keys, 2, q), four_of(keys, 3, q));
+        [
+            _mm256_set_m128i(four_of(keys, 4, q), x0),
+            _mm256_set_m128i(four_of(keys, 5, q), x1),
+            _mm256_set_m128i(four_of(keys, 6, q), x2),
+            _mm256_set_m128i(four_of(keys, 7, q), x3),
         ]
     }
 

@@ -20,19 +20,20 @@ macro_rules! words {
         /// Reverses the bytes of each word.
         static REVERSED: [u8; 16] = [3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12];
 
-        /// All rounds on the groups `x`, each four words; `done` is called behind every fourth.
+        /// All rounds on the groups `x`, each four words, with `key(group, round)`; `done` is called behind every
+        /// fourth.
         macro_rules! rounds {
             ($x:ident, $key:expr, $next:ident, $done:expr) => {
                 let key = $key;
-                let mut t = $x.map(|x| {
-                    let first = xor(xor(x[1], x[2]), xor(x[3], words(key(0))));
-                    opaque(first)
-                });
+                let mut t = $x.map(|x| xor(xor(x[1], x[2]), x[3]));
+                for (g, t) in t.iter_mut().enumerate() {
+                    *t = opaque(xor(*t, key(g, 0)));
+                }
                 for q in 0..8 {
                     for w in 0..4 {
                         // The last turn makes an input that nobody takes.
-                        let next_key = words(key((4 * q + w + 1) & 31));
-                        for (t, x) in t.iter_mut().zip($x.iter_mut()) {
+                        for (g, (t, x)) in t.iter_mut().zip($x.iter_mut()).enumerate() {
+                            let next_key = key(g, (4 * q + w + 1) & 31);
                             let d = opaque(xor(xor(x[(w + 2) & 3], next_key), x[(w + 3) & 3]));
                             *t = opaque($next(*t, opaque(xor(d, x[w]))));
                             x[w] = xor(*t, d);
@@ -62,7 +63,7 @@ macro_rules! words {
         /// Up to MOST blocks.
         #[target_feature(enable = $features)]
         fn crypt<const REVERSE: bool>(keys: &[u32; 32], blocks: &mut [[u8; 16]]) {
-            let key = |i: usize| keys[if REVERSE { 31 - i } else { i }];
+            let key = |_, i: usize| words(keys[if REVERSE { 31 - i } else { i }]);
             if blocks.len() <= BLOCKS {
                 let mut x = [load_words(blocks)];
                 rounds!(x, key, next, |_, _: &_| ());
@@ -74,6 +75,38 @@ macro_rules! words {
                 store_words(x[0], a);
                 store_words(x[1], b);
             }
+        }
+
+        /// The round keys of up to BLOCKS blocks, round by round; zeros for blocks that are missing.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn gather(keys: &[&[u32; 32]], out: &mut [V; 32]) {
+            for (q, out) in out.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                *out = transpose(load_keys(keys, q));
+            }
+        }
+
+        /// Up to MOST blocks, block i under key i.
+        #[target_feature(enable = $features)]
+        fn crypt_each(keys: &[&[u32; 32]], blocks: &mut [[u8; 16]]) {
+            let mut gathered = [[zero(); 32]; 2];
+            if blocks.len() <= BLOCKS {
+                gather(keys, &mut gathered[0]);
+                let mut x = [load_words(blocks)];
+                rounds!(x, |_, i: usize| gathered[0][i], next, |_, _: &_| ());
+                store_words(x[0], blocks);
+            } else {
+                let (keys_a, keys_b) = keys.split_at(BLOCKS);
+                gather(keys_a, &mut gathered[0]);
+                gather(keys_b, &mut gathered[1]);
+                let (a, b) = blocks.split_at_mut(BLOCKS);
+                let mut x = [load_words(a), load_words(b)];
+                rounds!(x, |g: usize, i: usize| gathered[g][i], next, |_, _: &_| ());
+                store_words(x[0], a);
+                store_words(x[1], b);
+            }
+            gathered = [[zero(); 32]; 2];
+            zeroize::optimization_barrier(&gathered);
         }
 
         /// The schedules of up to MOST keys.
@@ -97,7 +130,7 @@ macro_rules! words {
                     xor(x[3], fold[3]),
                 ])
             };
-            let key = |i: usize| SCHEDULE_KEYS[i];
+            let key = |_, i: usize| words(SCHEDULE_KEYS[i]);
             let fk = table(&crate::sm4::affine::FK_BYTES);
             let reversed = table(&REVERSED);
             let load = |keys: &[[u8; 16]]| {
@@ -133,6 +166,16 @@ macro_rules! words {
             unsafe { crypt::<true>(round_keys, blocks) }
         }
 
+        /// Encrypts up to MOST blocks, block i under key i, of which there are as many.
+        pub(in crate::sm4) fn encrypt_each(
+            _: $token,
+            keys: &[&[u32; 32]],
+            blocks: &mut [[u8; 16]],
+        ) {
+            // SAFETY: the token is the proof of the instructions.
+            unsafe { crypt_each(keys, blocks) }
+        }
+
         /// The schedules of up to MOST keys, for kernels that leave out `constant` in a round.
         pub(in crate::sm4) fn schedule<K: RoundKeys>(
             _: $token,
@@ -166,7 +209,7 @@ macro_rules! chain {
                         xor(plain[3], x[0]),
                     ]
                 });
-                rounds!(x, |i: usize| keys[i], next, |_, _: &_| ());
+                rounds!(x, |_, i: usize| words(keys[i]), next, |_, _: &_| ());
                 store_words(x[0], block);
             }
         }
