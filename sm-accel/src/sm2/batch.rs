@@ -246,7 +246,8 @@ fn sign_batch(
         seeds.into_iter().map(Option::unzip).unzip();
     let seeds: Vec<Seed<'_>> = seeds.into_iter().flatten().collect();
     let mut generators = Drbg::many(backend, &seeds).into_iter();
-    let jobs: Vec<Option<Job<'_>>> = items
+    // Used in place and not moved: a move would leave k in the vector.
+    let mut jobs: Vec<Option<Job<'_>>> = items
         .iter()
         .zip(es)
         .map(|(item, e)| {
@@ -272,8 +273,8 @@ fn sign_batch(
     points.zeroize();
 
     let mut affine = affine.iter();
-    results.extend(jobs.into_iter().map(|job| {
-        let mut job = job.ok_or(failed.unwrap_or(Error::Random))?;
+    results.extend(jobs.iter_mut().map(|job| {
+        let job = job.as_mut().ok_or(failed.unwrap_or(Error::Random))?;
         let secret = job.key.secret_key();
         // A5 to A7
         let signature = affine.next().and_then(|point| {

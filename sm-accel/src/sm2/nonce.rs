@@ -18,15 +18,17 @@ pub(crate) trait Candidates {
 /// needs both, and then sees the same signature twice.
 pub(crate) struct Drbg {
     backend: Backend,
-    k: HmacKey,
-    v: [u8; 32],
+    // On the heap, like `v`: moves leave no copies.
+    k: Box<HmacKey>,
+    v: Box<[u8; 32]>,
     /// Whether `v` has been given away.
     used: bool,
 }
 
 /// What a generator is seeded with: d, e modulo n, and random bytes.
 pub(crate) struct Seed<'a> {
-    pub(crate) d: Zeroizing<[u8; 32]>,
+    /// On the heap: moves leave no copies.
+    pub(crate) d: Box<Zeroizing<[u8; 32]>>,
     pub(crate) e: [u8; 32],
     pub(crate) entropy: &'a [u8; 32],
 }
@@ -58,15 +60,15 @@ impl Drbg {
         let key = Zeroizing::new(first.finalize());
         let k = HmacKey::with_backend(backend, &*key);
         let mut v = Zeroizing::new(k.mac(&[&FIRST_V]));
-        let key = Zeroizing::new(k.mac(&[&*v, &[1], &*seed.d, &seed.e, seed.entropy]));
-        let k = HmacKey::with_backend(backend, &*key);
+        let key = Zeroizing::new(k.mac(&[&*v, &[1], &**seed.d, &seed.e, seed.entropy]));
+        let k = Box::new(HmacKey::with_backend(backend, &*key));
         *v = k.mac(&[&*v]);
         // The first candidate, which everybody takes.
         *v = k.mac(&[&*v]);
         Self {
             backend,
             k,
-            v: *v,
+            v: Box::new(*v),
             used: false,
         }
     }
@@ -74,25 +76,25 @@ impl Drbg {
     /// [`Drbg::new`] of every seed, hashing side by side.
     pub(crate) fn many(backend: Backend, seeds: &[Seed<'_>]) -> Vec<Self> {
         let zero = HmacKey::with_backend(backend, &FIRST_K);
-        let mut keys = Vec::new();
+        let mut keys: Vec<Box<HmacKey>> = Vec::new();
         let mut v = Zeroizing::new(vec![FIRST_V; seeds.len()]);
         for round in [[0u8], [1]] {
             let parts: Vec<[&[u8]; 5]> = seeds
                 .iter()
                 .zip(v.iter())
-                .map(|(seed, v)| [v.as_slice(), &round, &*seed.d, &seed.e, seed.entropy])
+                .map(|(seed, v)| [v.as_slice(), &round, &**seed.d, &seed.e, seed.entropy])
                 .collect();
             let jobs: Vec<_> = (0..)
                 .zip(&parts)
                 .map(|(i, parts)| HmacJob {
-                    key: keys.get(i).unwrap_or(&zero),
+                    key: keys.get(i).map_or(&zero, |key| &**key),
                     parts,
                 })
                 .collect();
             let made = Zeroizing::new(hmac_many_with_backend(backend, &jobs));
             keys = made
                 .iter()
-                .map(|key| HmacKey::with_backend(backend, key))
+                .map(|key| Box::new(HmacKey::with_backend(backend, key)))
                 .collect();
             next_values(backend, &keys, &mut v);
         }
@@ -102,7 +104,7 @@ impl Drbg {
             .map(|(k, v)| Self {
                 backend,
                 k,
-                v: *v,
+                v: Box::new(*v),
                 used: false,
             })
             .collect()
@@ -110,7 +112,7 @@ impl Drbg {
 }
 
 /// Every V to its key's MAC of it.
-fn next_values(backend: Backend, keys: &[HmacKey], values: &mut [[u8; 32]]) {
+fn next_values(backend: Backend, keys: &[Box<HmacKey>], values: &mut [[u8; 32]]) {
     let parts: Vec<[&[u8]; 1]> = values.iter().map(|v| [v.as_slice()]).collect();
     let jobs: Vec<_> = keys
         .iter()
@@ -126,10 +128,10 @@ fn next_values(backend: Backend, keys: &[HmacKey], values: &mut [[u8; 32]]) {
 impl Candidates for Drbg {
     fn next(&mut self) -> &[u8; 32] {
         if self.used {
-            let key = Zeroizing::new(self.k.mac(&[&self.v, &[0]]));
-            self.k = HmacKey::with_backend(self.backend, &*key);
-            self.v = self.k.mac(&[&self.v]);
-            self.v = self.k.mac(&[&self.v]);
+            let key = Zeroizing::new(self.k.mac(&[&*self.v, &[0]]));
+            *self.k = HmacKey::with_backend(self.backend, &*key);
+            *self.v = self.k.mac(&[&*self.v]);
+            *self.v = self.k.mac(&[&*self.v]);
         }
         self.used = true;
         &self.v

@@ -357,7 +357,7 @@ fn a_failing_generator_is_an_error() {
 #[test]
 fn the_generator_of_k_does_not_repeat() {
     let seed = |d, e, entropy| Seed {
-        d: Zeroizing::new([d; 32]),
+        d: Box::new(Zeroizing::new([d; 32])),
         e: [e; 32],
         entropy,
     };

@@ -35,7 +35,7 @@ impl PublicKey {
         Self::from_sec1_with_backend(Backend::active(), bytes)
     }
 
-    /// [`PublicKey::from_sec1`]; everything done with the key uses `backend`.
+    /// [`PublicKey::from_sec1`]; what the key does alone uses `backend`, a batch its own.
     ///
     /// # Errors
     /// As [`PublicKey::from_sec1`].
@@ -57,7 +57,7 @@ impl PublicKey {
         Self::from_coordinates_with_backend(Backend::active(), x, y)
     }
 
-    /// [`PublicKey::from_coordinates`]; everything done with the key uses `backend`.
+    /// [`PublicKey::from_coordinates`]; what the key does alone uses `backend`, a batch its own.
     ///
     /// # Errors
     /// As [`PublicKey::from_coordinates`].

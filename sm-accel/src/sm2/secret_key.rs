@@ -47,7 +47,7 @@ impl SecretKey {
         Self::from_bytes_with_backend(Backend::active(), bytes)
     }
 
-    /// [`SecretKey::from_bytes`]; everything done with the key uses `backend`.
+    /// [`SecretKey::from_bytes`]; what the key does alone uses `backend`, a batch its own.
     ///
     /// # Errors
     /// As [`SecretKey::from_bytes`].
@@ -78,7 +78,7 @@ impl SecretKey {
         Self::generate_with_backend(Backend::active())
     }
 
-    /// [`SecretKey::generate`]; everything done with the key uses `backend`.
+    /// [`SecretKey::generate`]; what the key does alone uses `backend`, a batch its own.
     ///
     /// # Errors
     /// As [`SecretKey::generate`].

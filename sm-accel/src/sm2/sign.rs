@@ -116,7 +116,7 @@ impl SigningKey {
     /// What k's generator is seeded with.
     pub(crate) fn seed<'a>(&self, e: &Scalar, entropy: &'a [u8; 32]) -> Seed<'a> {
         Seed {
-            d: self.secret.to_bytes(),
+            d: Box::new(self.secret.to_bytes()),
             e: e.to_bytes(),
             entropy,
         }

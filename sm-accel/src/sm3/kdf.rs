@@ -1,5 +1,7 @@
 //! Key derivation over HMAC-SM3: HKDF-Expand (RFC 5869) and PBKDF2 (RFC 8018, GM/T 0091).
 
+use core::fmt;
+
 use zeroize::Zeroize;
 
 use crate::cpu::Backend;
@@ -10,7 +12,6 @@ use crate::sm3::many::{HmacJob, hmac_many_with_backend};
 use crate::sm3::rounds::{BLOCK, DIGEST};
 
 /// One HKDF-Expand: `out` takes up to 255 * 32 bytes.
-#[derive(Debug)]
 pub struct ExpandJob<'a> {
     /// The pseudorandom key, as HMAC key.
     pub prk: &'a HmacKey,
@@ -18,6 +19,12 @@ pub struct ExpandJob<'a> {
     pub info: &'a [u8],
     /// Output keying material.
     pub out: &'a mut [u8],
+}
+
+impl fmt::Debug for ExpandJob<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExpandJob").finish_non_exhaustive()
+    }
 }
 
 /// HKDF-Expand-SM3 (RFC 5869 section 2.3) of every job, in lanes.

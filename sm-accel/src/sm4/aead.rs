@@ -4,11 +4,11 @@ use aead::consts::{U12, U16};
 use aead::inout::InOutBuf;
 use aead::{AeadCore, AeadInOut, Error, Key, KeyInit, KeySizeUser, Nonce, Tag, TagPosition};
 
-use super::ccm::Sm4Ccm;
-use super::gcm::Sm4Gcm;
+use super::ccm::{self, Sm4Ccm};
+use super::gcm::{self, Sm4Gcm};
 
 macro_rules! aead {
-    ($mode:ty) => {
+    ($mode:ty, $check:path) => {
         impl KeySizeUser for $mode {
             type KeySize = U16;
         }
@@ -32,15 +32,12 @@ macro_rules! aead {
                 aad: &[u8],
                 buffer: InOutBuf<'_, '_, u8>,
             ) -> Result<Tag<Self>, Error> {
+                // Before the text is copied out: it must not pass for a ciphertext.
+                $check(nonce.as_slice(), aad, buffer.get_in()).map_err(|_| Error)?;
                 let text = buffer.into_out_with_copied_in();
-                match self.seal_in_place(nonce.as_slice(), aad, text) {
-                    Ok(tag) => Ok(tag.into()),
-                    Err(_) => {
-                        // The text may have been copied out: it must not pass for a ciphertext.
-                        text.fill(0);
-                        Err(Error)
-                    }
-                }
+                self.seal_in_place(nonce.as_slice(), aad, text)
+                    .map(Into::into)
+                    .map_err(|_| Error)
             }
 
             fn decrypt_inout_detached(
@@ -58,5 +55,5 @@ macro_rules! aead {
     };
 }
 
-aead!(Sm4Gcm);
-aead!(Sm4Ccm);
+aead!(Sm4Gcm, gcm::check);
+aead!(Sm4Ccm, ccm::check);

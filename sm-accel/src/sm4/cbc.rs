@@ -1,5 +1,7 @@
 //! Cipher block chaining (GB/T 17964-2021, clause 7), on whole blocks: padding is the caller's.
 
+use core::fmt;
+
 use super::keys::Sm4;
 use super::lanes::{Chains, Lanes, MOST, xor};
 use super::wipe::wipe;
@@ -34,7 +36,6 @@ impl Sm4 {
 }
 
 /// One chain of [`cbc_encrypt_many`] or [`cbc_decrypt_many`].
-#[derive(Debug)]
 pub struct CbcJob<'a> {
     /// The key.
     pub key: &'a Sm4,
@@ -42,6 +43,12 @@ pub struct CbcJob<'a> {
     pub iv: &'a [u8; 16],
     /// Encrypted or decrypted in place.
     pub blocks: &'a mut [[u8; 16]],
+}
+
+impl fmt::Debug for CbcJob<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CbcJob").finish_non_exhaustive()
+    }
 }
 
 /// [`Sm4::cbc_decrypt`] of many chains.

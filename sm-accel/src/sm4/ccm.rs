@@ -288,6 +288,12 @@ fn first_counter(nonce: &[u8], text: &[u8]) -> Result<[u8; 16], Error> {
     Ok(block)
 }
 
+/// What a message must not exceed.
+#[cfg(feature = "aead")]
+pub(super) fn check(nonce: &[u8], _aad: &[u8], text: &[u8]) -> Result<(), Error> {
+    check_lengths(nonce.len(), u64::try_from(text.len()).unwrap_or(u64::MAX))
+}
+
 fn check_lengths(nonce: usize, text: u64) -> Result<(), Error> {
     if !(7..=13).contains(&nonce) {
         return Err(Error::Length {

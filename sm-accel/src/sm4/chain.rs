@@ -2,19 +2,17 @@
 
 use super::keys::Sm4;
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+use super::keys::most_in_words;
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 use super::{aesni, gfni_avx2, gfni_avx512, vaes};
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 use crate::cpu::Kernels;
-
-/// Fewer blocks have kernels of their own.
-#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-const SHORTEST: usize = 5;
 
 impl Sm4 {
     /// Decrypts the chain where a kernel does so and the chain is long enough. Says whether it was done.
     pub(super) fn decrypt_chain(&self, iv: &[u8; 16], blocks: &mut [[u8; 16]]) -> bool {
         #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-        if blocks.len() >= SHORTEST {
+        if blocks.len() > most_in_words(self.backend()) {
             let keys = self.round_keys();
             match self.backend().kernels() {
                 Kernels::Portable => return false,

@@ -2,6 +2,8 @@
 
 use super::keys::Sm4;
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+use super::keys::most_in_words;
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 use super::{aesni, gfni_avx2, gfni_avx512, vaes};
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 use crate::cpu::Kernels;
@@ -11,7 +13,7 @@ impl Sm4 {
     /// bytes of `counter` are a big-endian number that wraps without carry. Says whether it was done.
     pub(super) fn add_key_stream(&self, counter: &[u8; 16], text: &mut [[u8; 16]]) -> bool {
         #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-        if text.len() >= SHORTEST {
+        if text.len() > most_in_words(self.backend()) {
             let [nonce @ .., a, b, c, d] = counter;
             let first = u32::from_be_bytes([*a, *b, *c, *d]);
             let keys = self.round_keys();
@@ -37,10 +39,6 @@ impl Sm4 {
         false
     }
 }
-
-/// Fewer blocks have kernels of their own.
-#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-const SHORTEST: usize = 5;
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,7 @@
 //! Counter mode (GB/T 17964-2021, clause 9).
 
+use core::fmt;
+
 use super::keys::Sm4;
 use super::keystream::{Stream, apply_many};
 use super::lanes::MOST;
@@ -101,7 +103,6 @@ fn within_limit(text: &[u8]) -> Result<(), Error> {
 }
 
 /// One text of [`ctr_many`].
-#[derive(Debug)]
 pub struct CtrJob<'a> {
     /// The key.
     pub key: &'a Sm4,
@@ -109,6 +110,12 @@ pub struct CtrJob<'a> {
     pub nonce: &'a [u8; 12],
     /// Encrypted or decrypted in place.
     pub text: &'a mut [u8],
+}
+
+impl fmt::Debug for CtrJob<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CtrJob").finish_non_exhaustive()
+    }
 }
 
 /// [`Sm4::ctr`] over many texts of any keys and lengths: blocks of short texts share the lanes. One result a job.

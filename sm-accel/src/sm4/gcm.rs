@@ -332,7 +332,8 @@ impl<const TAG: usize> fmt::Debug for Sm4Gcm<TAG> {
     }
 }
 
-fn check(nonce: &[u8], aad: &[u8], text: &[u8]) -> Result<(), Error> {
+/// What a message must not exceed.
+pub(super) fn check(nonce: &[u8], aad: &[u8], text: &[u8]) -> Result<(), Error> {
     check_lengths(wide(nonce.len()), wide(aad.len()), wide(text.len()))
 }
 

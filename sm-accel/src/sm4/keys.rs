@@ -196,7 +196,7 @@ pub(super) fn encrypt_each(keys: &[&Sm4], blocks: &mut [[u8; 16]]) {
     debug_assert_eq!(keys.len(), blocks.len());
     let Some(first) = keys.first() else { return };
     debug_assert!(keys.iter().all(|key| key.backend == first.backend));
-    let most = most_under_different_keys(first.backend);
+    let most = most_in_words(first.backend);
     for (keys, blocks) in keys.chunks(most).zip(blocks.chunks_mut(most)) {
         let mut round_keys = [&first.round_keys; TOGETHER];
         for (to, key) in round_keys.iter_mut().zip(keys) {
@@ -219,8 +219,8 @@ pub(super) fn encrypt_each(keys: &[&Sm4], blocks: &mut [[u8; 16]]) {
     }
 }
 
-/// Blocks of a pass of [`encrypt_each`].
-pub(super) fn most_under_different_keys(backend: Backend) -> usize {
+/// Blocks of a pass of [`encrypt_each`]: more under one key have kernels of their own.
+pub(super) fn most_in_words(backend: Backend) -> usize {
     match backend.kernels() {
         #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
         Kernels::Avx2Aesni(_) => words_aes::aesni::MOST,

@@ -1,0 +1,129 @@
+//! What signing leaves in memory that it has given back: neither d nor k.
+#![allow(
+    unsafe_code,
+    reason = "an allocator, and reading what was given back to it"
+)]
+#![allow(clippy::unwrap_used)]
+#![allow(clippy::arithmetic_side_effects, reason = "numbers modulo n")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+
+use sm_accel::sm2::{SecretKey, SignItem, Signature, SigningKey, sign_many};
+use sm2::Scalar;
+use sm2::elliptic_curve::PrimeField as _;
+
+/// More blocks than a watched call gives back.
+const MOST: usize = 4096;
+
+/// Keeps what is given back while it is watched.
+struct Keeping {
+    watching: AtomicBool,
+    kept: AtomicUsize,
+    places: [AtomicPtr<u8>; MOST],
+    sizes: [AtomicUsize; MOST],
+}
+
+#[global_allocator]
+static ALLOCATOR: Keeping = Keeping {
+    watching: AtomicBool::new(false),
+    kept: AtomicUsize::new(0),
+    places: [const { AtomicPtr::new(core::ptr::null_mut()) }; MOST],
+    sizes: [const { AtomicUsize::new(0) }; MOST],
+};
+
+// SAFETY: the system's allocator; what is kept is never handed out again.
+unsafe impl GlobalAlloc for Keeping {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        if self.watching.load(Ordering::SeqCst) {
+            let i = self.kept.fetch_add(1, Ordering::SeqCst);
+            if let (Some(to), Some(size)) = (self.places.get(i), self.sizes.get(i)) {
+                to.store(place, Ordering::SeqCst);
+                size.store(layout.size(), Ordering::SeqCst);
+            }
+            return;
+        }
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(place, layout) }
+    }
+}
+
+impl Keeping {
+    fn watch<T>(&self, call: impl FnOnce() -> T) -> T {
+        self.kept.store(0, Ordering::SeqCst);
+        self.watching.store(true, Ordering::SeqCst);
+        let result = call();
+        self.watching.store(false, Ordering::SeqCst);
+        let kept = self.kept.load(Ordering::SeqCst);
+        assert!(kept <= MOST, "{kept} blocks");
+        result
+    }
+
+    /// Whether a kept block has `number`, with its bytes in either order.
+    fn has(&self, number: &[u8; 32]) -> bool {
+        let mut reversed = *number;
+        reversed.reverse();
+        let kept = self.kept.load(Ordering::SeqCst);
+        self.places
+            .iter()
+            .zip(&self.sizes)
+            .take(kept)
+            .any(|(place, size)| {
+                // SAFETY: a block that was given back and is kept; it is read as the bytes that it was left with.
+                let block = unsafe {
+                    core::slice::from_raw_parts(
+                        place.load(Ordering::SeqCst),
+                        size.load(Ordering::SeqCst),
+                    )
+                };
+                block
+                    .windows(32)
+                    .any(|window| window == number || window == reversed)
+            })
+    }
+}
+
+fn scalar(bytes: &[u8]) -> Scalar {
+    let bytes: [u8; 32] = bytes.try_into().unwrap();
+    Option::from(Scalar::from_repr(bytes.into())).unwrap()
+}
+
+/// k = s (1 + d) + r d
+fn nonce(d: &[u8; 32], signature: &Signature) -> [u8; 32] {
+    let d = scalar(d);
+    let bytes = signature.to_bytes();
+    let (r, s) = bytes.split_at(32);
+    (scalar(s) * (Scalar::ONE + d) + scalar(r) * d)
+        .to_repr()
+        .into()
+}
+
+#[test]
+fn signing_leaves_no_secret_in_freed_memory() {
+    let key = SigningKey::new(SecretKey::generate().unwrap());
+    let d: [u8; 32] = *key.secret_key().to_bytes();
+
+    let signature = ALLOCATOR.watch(|| key.sign(b"alone")).unwrap();
+    assert!(!ALLOCATOR.has(&d), "d, one signature");
+    assert!(!ALLOCATOR.has(&nonce(&d, &signature)), "k, one signature");
+
+    let messages: Vec<[u8; 20]> = (0..70).map(|i| [i; 20]).collect();
+    let items: Vec<_> = messages.iter().map(|m| SignItem::new(&key, m)).collect();
+    let signatures = ALLOCATOR.watch(|| sign_many(&items));
+    assert!(!ALLOCATOR.has(&d), "d, many signatures");
+    for signature in signatures {
+        assert!(
+            !ALLOCATOR.has(&nonce(&d, &signature.unwrap())),
+            "k, many signatures"
+        );
+    }
+
+    // The watch itself finds what is left.
+    ALLOCATOR.watch(|| drop(std::hint::black_box(Box::new(d))));
+    assert!(ALLOCATOR.has(&d));
+}
