@@ -13,13 +13,13 @@ const DIGEST: usize = 32;
 /// Digests made in one go.
 const LANES: usize = 16;
 
-/// Longest output in bytes: the counter has 32 bits and starts at 1.
+/// The output in bytes is shorter (GB/T 32918.4, 5.4.3): the counter has 32 bits and starts at 1.
 const MAX_LEN: u64 = (u32::MAX as u64) * (DIGEST as u64);
 
 /// Whether the counter lasts for `len` bytes.
 pub(crate) fn check_len(len: usize) -> Result<(), Error> {
     match u64::try_from(len) {
-        Ok(0..=MAX_LEN) => Ok(()),
+        Ok(0..MAX_LEN) => Ok(()),
         _ => Err(Error::TooLong("SM2 encryption")),
     }
 }

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use subtle::ConstantTimeEq;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::jobs::{OpenJob, SealJob, run_length};
 use super::keys::Sm4;
@@ -185,7 +185,7 @@ impl<const TAG: usize> Sm4Ccm<TAG> {
                 .filter_map(|(job, counter)| {
                     Some(Stream {
                         cipher: &job.key.cipher,
-                        counter: (*counter).ok()?,
+                        counter: Zeroizing::new((*counter).ok()?),
                         mask: free.next(),
                         text: &mut *job.text,
                     })
@@ -225,7 +225,7 @@ impl<const TAG: usize> Sm4Ccm<TAG> {
                 .filter_map(|(job, counter)| {
                     Some(Stream {
                         cipher: &job.key.cipher,
-                        counter: (*counter).ok()?,
+                        counter: Zeroizing::new((*counter).ok()?),
                         mask: free.next(),
                         text: &mut *job.text,
                     })

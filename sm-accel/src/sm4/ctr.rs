@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use zeroize::Zeroizing;
+
 use super::keys::Sm4;
 use super::keystream::{Stream, apply_many};
 use super::lanes::MOST;
@@ -127,7 +129,7 @@ pub fn ctr_many(jobs: &mut [CtrJob<'_>]) -> Vec<Result<(), Error>> {
             .filter(|job| job.key.backend() == backend && within_limit(job.text).is_ok())
             .map(|job| Stream {
                 cipher: job.key,
-                counter: first_block(job.nonce),
+                counter: Zeroizing::new(first_block(job.nonce)),
                 mask: None,
                 text: &mut *job.text,
             })

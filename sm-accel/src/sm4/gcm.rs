@@ -3,7 +3,7 @@
 use core::fmt;
 
 use subtle::ConstantTimeEq;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::ghash::{HashKey, State};
 use super::jobs::{OpenJob, SealJob, run_length};
@@ -95,7 +95,7 @@ impl<const TAG: usize> Sm4Gcm<TAG> {
         text: &mut [u8],
     ) -> Result<[u8; TAG], Error> {
         check(nonce, aad, text)?;
-        Ok(self.seal_from(self.first_counter(nonce), aad, text))
+        Ok(self.seal_from(&self.first_counter(nonce), aad, text))
     }
 
     /// Decrypts `text` in place if `tag` is right for it and `aad`. The tag is compared first, in constant time;
@@ -112,7 +112,7 @@ impl<const TAG: usize> Sm4Gcm<TAG> {
         tag: &[u8; TAG],
     ) -> Result<(), Error> {
         check(nonce, aad, text)?;
-        self.open_from(self.first_counter(nonce), aad, text, tag)
+        self.open_from(&self.first_counter(nonce), aad, text, tag)
     }
 
     /// The ciphertext of `text` with the tag behind it.
@@ -185,10 +185,10 @@ impl<const TAG: usize> Sm4Gcm<TAG> {
             let mut streams = Vec::with_capacity(run.len());
             for ((job, counter), mask) in run.iter().zip(&mut counters).zip(&mut masks) {
                 if check(job.nonce, job.aad, job.text).is_ok() {
-                    *counter = job.key.first_counter(job.nonce);
+                    *counter = *job.key.first_counter(job.nonce);
                     streams.push(Stream {
                         cipher: &job.key.cipher,
-                        counter: *counter,
+                        counter: Zeroizing::new(*counter),
                         mask: Some(mask),
                         text: &mut [],
                     });
@@ -202,7 +202,7 @@ impl<const TAG: usize> Sm4Gcm<TAG> {
                 if opened.is_ok() {
                     streams.push(Stream {
                         cipher: &job.key.cipher,
-                        counter: next_counter(*counter),
+                        counter: Zeroizing::new(next_counter(*counter)),
                         mask: None,
                         text: &mut *job.text,
                     });
@@ -211,26 +211,27 @@ impl<const TAG: usize> Sm4Gcm<TAG> {
             }
             apply_many(&mut streams);
             wipe(&mut masks);
+            wipe(&mut counters);
         }
         results
     }
 
-    /// J0 (SP 800-38D, 7.1, step 2).
-    fn first_counter(&self, nonce: &[u8]) -> [u8; 16] {
+    /// J0 (SP 800-38D, 7.1, step 2): of a nonce that has not 12 bytes it tells of the hash key.
+    fn first_counter(&self, nonce: &[u8]) -> Zeroizing<[u8; 16]> {
         if let Ok(nonce) = <&[u8; 12]>::try_from(nonce) {
             let mut block = [0; 16];
             let (head, tail) = block.split_at_mut(12);
             head.copy_from_slice(nonce);
             tail.copy_from_slice(&1_u32.to_be_bytes());
-            return block;
+            return Zeroizing::new(block);
         }
         let mut state = State::default();
         self.hash_key.update_padded(&mut state, nonce);
         self.hash_key.update(&mut state, &[lengths(0, nonce.len())]);
-        state.value()
+        Zeroizing::new(state.value())
     }
 
-    fn seal_from(&self, j0: [u8; 16], aad: &[u8], text: &mut [u8]) -> [u8; TAG] {
+    fn seal_from(&self, j0: &[u8; 16], aad: &[u8], text: &mut [u8]) -> [u8; TAG] {
         let mut mask = [0; 16];
         let tag = if blocks(text) < SHORT {
             let mut stream = self.short_stream(j0, text.len(), &mut mask);
@@ -238,9 +239,9 @@ impl<const TAG: usize> Sm4Gcm<TAG> {
             wipe(&mut stream);
             self.tag(aad, text, &mask)
         } else {
-            mask = j0;
+            mask = *j0;
             self.cipher.encrypt_block(&mut mask);
-            let mut counter = next_counter(j0);
+            let mut counter = Zeroizing::new(next_counter(*j0));
             let mut state = State::default();
             self.hash_key.update_padded(&mut state, aad);
             for chunk in text.chunks_mut(CHUNK) {
@@ -255,7 +256,7 @@ impl<const TAG: usize> Sm4Gcm<TAG> {
 
     fn open_from(
         &self,
-        j0: [u8; 16],
+        j0: &[u8; 16],
         aad: &[u8],
         text: &mut [u8],
         tag: &[u8; TAG],
@@ -270,11 +271,12 @@ impl<const TAG: usize> Sm4Gcm<TAG> {
             }
             wipe(&mut stream);
         } else {
-            mask = j0;
+            mask = *j0;
             self.cipher.encrypt_block(&mut mask);
             verified = verify(&self.tag(aad, text, &mask), tag);
             if verified.is_ok() {
-                self.cipher.ctr32_xor(&mut next_counter(j0), text);
+                self.cipher
+                    .ctr32_xor(&mut Zeroizing::new(next_counter(*j0)), text);
             }
         }
         mask.zeroize();
@@ -282,11 +284,11 @@ impl<const TAG: usize> Sm4Gcm<TAG> {
     }
 
     /// The encryption of J0 into `mask`, and the key stream of a short text, in one pass of the cipher.
-    fn short_stream(&self, j0: [u8; 16], length: usize, mask: &mut [u8; 16]) -> [[u8; 16]; SHORT] {
+    fn short_stream(&self, j0: &[u8; 16], length: usize, mask: &mut [u8; 16]) -> [[u8; 16]; SHORT] {
         let mut stream = [[0; 16]; SHORT];
         let used = length.div_ceil(16).saturating_add(1);
         if let Some(used) = stream.get_mut(..used) {
-            fill_counters(j0, used);
+            fill_counters(*j0, used);
             self.cipher.encrypt_blocks(used);
         }
         if let Some(first) = stream.first() {
@@ -422,7 +424,7 @@ mod tests {
                 for length in [0, 1, 16, 100, 239, 240, 241, 1500, 4096, 5000] {
                     let mut expected: Vec<u8> = (0..length).map(|i| i as u8).collect();
                     let mut text = expected.clone();
-                    let tag = key.seal_from(j0, b"aad", &mut text);
+                    let tag = key.seal_from(&j0, b"aad", &mut text);
                     for (i, chunk) in expected.chunks_mut(16).enumerate() {
                         let mut block = j0;
                         let count = (u32::MAX - before).wrapping_add(i as u32 + 1);
@@ -431,7 +433,7 @@ mod tests {
                         add(chunk, &block);
                     }
                     assert_eq!(text, expected, "{backend}, {before} before, {length} bytes");
-                    assert_eq!(key.open_from(j0, b"aad", &mut text, &tag), Ok(()));
+                    assert_eq!(key.open_from(&j0, b"aad", &mut text, &tag), Ok(()));
                     assert!(text.iter().enumerate().all(|(i, byte)| *byte == i as u8));
                 }
             }

@@ -2,6 +2,7 @@
 
 use super::keys::{Sm4, encrypt_each};
 use super::wipe::wipe;
+use zeroize::Zeroizing;
 
 /// Blocks encrypted together.
 const WINDOW: usize = 256;
@@ -15,7 +16,8 @@ const SHORT_AMONG_KEYS: usize = 24;
 /// A text and its key stream's first counter block, whose last four bytes count, and wrap.
 pub(super) struct Stream<'a> {
     pub(super) cipher: &'a Sm4,
-    pub(super) counter: [u8; 16],
+    /// Wiped: what GCM makes from a nonce of another length than 12 bytes tells of the hash key.
+    pub(super) counter: Zeroizing<[u8; 16]>,
     /// Takes the first block of the key stream, where the mode needs it for the tag.
     pub(super) mask: Option<&'a mut [u8; 16]>,
     /// The following blocks are added.
@@ -40,8 +42,8 @@ impl Stream<'_> {
     /// A text that fills the lanes by itself.
     fn apply(&mut self) {
         if let Some(mask) = self.mask.take() {
-            *mask = self.counter;
-            self.counter = next_counter(self.counter);
+            *mask = *self.counter;
+            *self.counter = next_counter(*self.counter);
             self.cipher.encrypt_block(mask);
         }
         self.cipher.ctr32_xor(&mut self.counter, self.text);
@@ -75,7 +77,7 @@ pub(super) fn apply_many<'a>(streams: &mut [Stream<'a>]) {
         let (mut free, mut free_keys) = (&mut *used, &mut *keys);
         for stream in run.iter() {
             let (own, others) = free.split_at_mut(stream.blocks());
-            fill_counters(stream.counter, own);
+            fill_counters(*stream.counter, own);
             free = others;
             if !one_key {
                 let (own, others) = free_keys.split_at_mut(own.len());
