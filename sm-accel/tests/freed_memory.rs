@@ -16,23 +16,34 @@ use sm2::elliptic_curve::PrimeField as _;
 /// More blocks than a watched call gives back.
 const MOST: usize = 4096;
 
+/// A block that was given back, and how it had been asked for.
+struct Slot {
+    place: AtomicPtr<u8>,
+    size: AtomicUsize,
+    alignment: AtomicUsize,
+}
+
 /// Keeps what is given back while it is watched.
 struct Keeping {
     watching: AtomicBool,
     kept: AtomicUsize,
-    places: [AtomicPtr<u8>; MOST],
-    sizes: [AtomicUsize; MOST],
+    slots: [Slot; MOST],
 }
 
 #[global_allocator]
 static ALLOCATOR: Keeping = Keeping {
     watching: AtomicBool::new(false),
     kept: AtomicUsize::new(0),
-    places: [const { AtomicPtr::new(core::ptr::null_mut()) }; MOST],
-    sizes: [const { AtomicUsize::new(0) }; MOST],
+    slots: [const {
+        Slot {
+            place: AtomicPtr::new(core::ptr::null_mut()),
+            size: AtomicUsize::new(0),
+            alignment: AtomicUsize::new(0),
+        }
+    }; MOST],
 };
 
-// SAFETY: the system's allocator; what is kept is never handed out again.
+// SAFETY: the system's allocator; what is kept is handed out again only after `release`.
 unsafe impl GlobalAlloc for Keeping {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise.
@@ -42,9 +53,10 @@ unsafe impl GlobalAlloc for Keeping {
     unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
         if self.watching.load(Ordering::SeqCst) {
             let i = self.kept.fetch_add(1, Ordering::SeqCst);
-            if let (Some(to), Some(size)) = (self.places.get(i), self.sizes.get(i)) {
-                to.store(place, Ordering::SeqCst);
-                size.store(layout.size(), Ordering::SeqCst);
+            if let Some(slot) = self.slots.get(i) {
+                slot.place.store(place, Ordering::SeqCst);
+                slot.size.store(layout.size(), Ordering::SeqCst);
+                slot.alignment.store(layout.align(), Ordering::SeqCst);
             }
             return;
         }
@@ -55,7 +67,7 @@ unsafe impl GlobalAlloc for Keeping {
 
 impl Keeping {
     fn watch<T>(&self, call: impl FnOnce() -> T) -> T {
-        self.kept.store(0, Ordering::SeqCst);
+        self.release();
         self.watching.store(true, Ordering::SeqCst);
         let result = call();
         self.watching.store(false, Ordering::SeqCst);
@@ -64,27 +76,36 @@ impl Keeping {
         result
     }
 
+    /// Gives back at last what was kept.
+    fn release(&self) {
+        let kept = self.kept.swap(0, Ordering::SeqCst);
+        for slot in self.slots.iter().take(kept) {
+            let size = slot.size.load(Ordering::SeqCst);
+            let alignment = slot.alignment.load(Ordering::SeqCst);
+            let layout = Layout::from_size_align(size, alignment).unwrap();
+            let place = slot.place.swap(core::ptr::null_mut(), Ordering::SeqCst);
+            // SAFETY: allocated with this layout, given back once, and kept until now.
+            unsafe { System.dealloc(place, layout) };
+        }
+    }
+
     /// Whether a kept block has `number`, with its bytes in either order.
     fn has(&self, number: &[u8; 32]) -> bool {
         let mut reversed = *number;
         reversed.reverse();
         let kept = self.kept.load(Ordering::SeqCst);
-        self.places
-            .iter()
-            .zip(&self.sizes)
-            .take(kept)
-            .any(|(place, size)| {
-                // SAFETY: a block that was given back and is kept; it is read as the bytes that it was left with.
-                let block = unsafe {
-                    core::slice::from_raw_parts(
-                        place.load(Ordering::SeqCst),
-                        size.load(Ordering::SeqCst),
-                    )
-                };
-                block
-                    .windows(32)
-                    .any(|window| window == number || window == reversed)
-            })
+        self.slots.iter().take(kept).any(|slot| {
+            // SAFETY: a block that was given back and is kept; it is read as the bytes that it was left with.
+            let block = unsafe {
+                core::slice::from_raw_parts(
+                    slot.place.load(Ordering::SeqCst),
+                    slot.size.load(Ordering::SeqCst),
+                )
+            };
+            block
+                .windows(32)
+                .any(|window| window == number || window == reversed)
+        })
     }
 }
 
@@ -126,4 +147,5 @@ fn signing_leaves_no_secret_in_freed_memory() {
     // The watch itself finds what is left.
     ALLOCATOR.watch(|| drop(std::hint::black_box(Box::new(d))));
     assert!(ALLOCATOR.has(&d));
+    ALLOCATOR.release();
 }
