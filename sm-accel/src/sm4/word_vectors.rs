@@ -73,6 +73,18 @@ macro_rules! common {
             ]
         }
 
+        /// Element i of each 128 bits, in every element of register i.
+        #[inline]
+        #[target_feature(enable = $features)]
+        pub(in super::super) fn spread_words(x: V) -> [V; 4] {
+            [
+                shuffle_dwords::<0x00>(x),
+                shuffle_dwords::<0x55>(x),
+                shuffle_dwords::<0xaa>(x),
+                shuffle_dwords::<0xff>(x),
+            ]
+        }
+
         /// The words `4 * q` to `4 * q + 3` of a key, or zeros.
         #[inline]
         #[target_feature(enable = $features)]
@@ -105,9 +117,10 @@ pub(super) mod xmm {
     use core::arch::x86_64::*;
     use core::arch::x86_64::{
         _mm_and_si128 as and_all, _mm_set1_epi32 as all_words, _mm_shuffle_epi8 as shuffle_bytes,
-        _mm_srli_epi64 as shift_right, _mm_unpackhi_epi32 as high_dwords,
-        _mm_unpackhi_epi64 as high_qwords, _mm_unpacklo_epi32 as low_dwords,
-        _mm_unpacklo_epi64 as low_qwords, _mm_xor_si128 as xor_all,
+        _mm_shuffle_epi32 as shuffle_dwords, _mm_srli_epi64 as shift_right,
+        _mm_unpackhi_epi32 as high_dwords, _mm_unpackhi_epi64 as high_qwords,
+        _mm_unpacklo_epi32 as low_dwords, _mm_unpacklo_epi64 as low_qwords,
+        _mm_xor_si128 as xor_all,
     };
 
     pub(in super::super) type V = __m128i;
@@ -186,10 +199,10 @@ pub(super) mod ymm {
     use core::arch::x86_64::*;
     use core::arch::x86_64::{
         _mm256_and_si256 as and_all, _mm256_set1_epi32 as all_words,
-        _mm256_shuffle_epi8 as shuffle_bytes, _mm256_srli_epi64 as shift_right,
-        _mm256_unpackhi_epi32 as high_dwords, _mm256_unpackhi_epi64 as high_qwords,
-        _mm256_unpacklo_epi32 as low_dwords, _mm256_unpacklo_epi64 as low_qwords,
-        _mm256_xor_si256 as xor_all,
+        _mm256_shuffle_epi8 as shuffle_bytes, _mm256_shuffle_epi32 as shuffle_dwords,
+        _mm256_srli_epi64 as shift_right, _mm256_unpackhi_epi32 as high_dwords,
+        _mm256_unpackhi_epi64 as high_qwords, _mm256_unpacklo_epi32 as low_dwords,
+        _mm256_unpacklo_epi64 as low_qwords, _mm256_xor_si256 as xor_all,
     };
 
     pub(in super::super) type V = __m256i;

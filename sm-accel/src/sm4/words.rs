@@ -193,14 +193,21 @@ pub(super) use words;
 /// Behind [`words`], for the one width that serves a chain.
 macro_rules! chain {
     ($features:literal, $token:ty) => {
+        /// The words of one block, each in every element of a register.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn spread(block: &[u8; 16]) -> [V; 4] {
+            let [x, ..] = load(core::slice::from_ref(block));
+            spread_words(linear_in(shuffle(x, table(&REVERSED))))
+        }
+
         /// Each block is added to the last state in the transformed basis, so the way in and out is beside the chain.
         #[target_feature(enable = $features)]
         fn chain(keys: &[u32; 32], iv: &[u8; 16], blocks: &mut [[u8; 16]]) {
-            let [x0, x1, x2, x3] = load_words(core::slice::from_ref(iv));
+            let [x0, x1, x2, x3] = spread(iv);
             let mut x = [[x3, x2, x1, x0]];
             for block in blocks {
-                let block = core::slice::from_mut(block);
-                let plain = load_words(block);
+                let plain = spread(block);
                 x = x.map(|x| {
                     [
                         xor(plain[0], x[3]),
@@ -210,7 +217,7 @@ macro_rules! chain {
                     ]
                 });
                 rounds!(x, |_, i: usize| words(keys[i]), next, |_, _: &_| ());
-                store_words(x[0], block);
+                store_words(x[0], core::slice::from_mut(block));
             }
         }
 
