@@ -134,33 +134,46 @@ impl Modulus {
 /// 59 division steps on f and g, of which the low 62 bits are given.
 #[inline(always)]
 fn steps(zeta: &mut i64, mut f: u64, mut g: u64) -> Matrix {
-    // The identity times 8: the columns of f double 59 times, to 2^62 in all.
-    let (mut u, mut v, mut q, mut r) = (8u64, 0u64, 0u64, 8u64);
+    let a = some_steps::<30>(zeta, &mut f, &mut g);
+    let b = some_steps::<29>(zeta, &mut f, &mut g);
+    // b a, times 8.
+    Matrix {
+        u: (b.u * a.u + b.v * a.q) << 3,
+        v: (b.u * a.v + b.v * a.r) << 3,
+        q: (b.q * a.u + b.r * a.q) << 3,
+        r: (b.q * a.v + b.r * a.r) << 3,
+    }
+}
+
+/// N division steps, at most 30: their matrix times 2^N, of numbers of at most N bits and a sign.
+#[inline(always)]
+fn some_steps<const N: usize>(zeta: &mut i64, f: &mut u64, g: &mut u64) -> Matrix {
+    // Each row of the matrix is one number, `left + 2^32 right`: what happens to it is linear.
+    let (mut of_f, mut of_g) = (1u64, 1u64 << 32);
     let mut z = *zeta;
-    for _ in 0..59 {
+    for _ in 0..N {
         let negative = barrier((z >> 63) as u64);
-        let odd = barrier((g & 1).wrapping_neg());
-        // g and its row take f's or, where zeta is negative, the opposite, if g is odd.
-        let minus = |x: u64| (x ^ negative).wrapping_sub(negative);
-        g = g.wrapping_add(minus(f) & odd);
-        q = q.wrapping_add(minus(u) & odd);
-        r = r.wrapping_add(minus(v) & odd);
-        // Where both hold f becomes the old g: f + (g - f). zeta becomes -zeta - 2, else zeta - 1.
+        let odd = barrier((*g & 1).wrapping_neg());
         let swap = negative & odd;
+        // g and its row take f's or, where zeta is negative, the opposite, if g is odd. Where both hold f becomes the
+        // old g. zeta becomes -zeta - 2, else zeta - 1.
+        let minus = |x: u64| (x ^ negative).wrapping_sub(negative);
+        let choose = |x: u64, y: u64| x ^ ((x ^ y) & swap);
+        (*f, *g) = (choose(*f, *g), g.wrapping_add(minus(*f) & odd) >> 1);
+        (of_f, of_g) = (
+            choose(of_f, of_g) << 1,
+            of_g.wrapping_add(minus(of_f) & odd),
+        );
         z = (z ^ swap as i64).wrapping_sub(1);
-        f = f.wrapping_add(g & swap);
-        u = u.wrapping_add(q & swap);
-        v = v.wrapping_add(r & swap);
-        g >>= 1;
-        u <<= 1;
-        v <<= 1;
     }
     *zeta = z;
+    let left = |row: u64| i64::from(row as i32);
+    let right = |row: u64| (row as i64).wrapping_sub(left(row)) >> 32;
     Matrix {
-        u: u as i64,
-        v: v as i64,
-        q: q as i64,
-        r: r as i64,
+        u: left(of_f),
+        v: right(of_f),
+        q: left(of_g),
+        r: right(of_g),
     }
 }
 
