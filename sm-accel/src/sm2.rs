@@ -33,6 +33,7 @@ mod signature_traits;
 mod user_id;
 mod verify;
 mod windows;
+mod xyzz;
 
 use crate::cpu::Backend;
 

@@ -16,6 +16,7 @@ use crate::sm2::prepared::{self, Prepared, TableSize};
 use crate::sm2::scalar::{N, Scalar};
 use crate::sm2::select::{PortableSelect, Selector, avx2};
 use crate::sm2::windows::Entry;
+use crate::sm2::xyzz::Xyzz;
 
 fn peer_scalar(scalar: &Scalar) -> sm2::Scalar {
     sm2::Scalar::from_repr(scalar.to_bytes().into()).unwrap()
@@ -324,7 +325,20 @@ fn any_two_points_can_be_added() {
             assert_eq!(bytes(a.add_vartime(Portable, b)), of(m + n));
             if let Some(affine) = b.to_affine() {
                 assert_eq!(bytes(a.add_affine_complete(Portable, &affine)), of(m + n));
-                assert_eq!(bytes(a.add_affine_vartime(Portable, &affine)), of(m + n));
+                let a = Xyzz::from_point(Portable, a);
+                let sum = a.add_vartime(Portable, &affine);
+                assert_eq!(bytes(sum.to_point(Portable)), of(m + n));
+                // Once more, with a ZZ that is neither 0 nor 1.
+                let sum = sum.add_vartime(Portable, &affine);
+                assert_eq!(bytes(sum.to_point(Portable)), of(m + 2 * n));
+                assert_eq!(
+                    bytes(sum.double(Portable).to_point(Portable)),
+                    of(2 * m + 4 * n)
+                );
+                if m != 0 && m != n {
+                    let sum = a.add_distinct(Portable, &affine);
+                    assert_eq!(bytes(sum.to_point(Portable)), of(m + n));
+                }
             }
         }
     }

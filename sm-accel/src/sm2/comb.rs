@@ -16,6 +16,7 @@ use crate::sm2::recode::OddDigits;
 use crate::sm2::scalar::Scalar;
 use crate::sm2::select::{PortableSelect, Selector, avx2};
 use crate::sm2::windows::Windows;
+use crate::sm2::xyzz::Xyzz;
 
 const WIDTH: usize = 7;
 
@@ -37,21 +38,23 @@ fn mul_base_in<K: FieldKernel, S: Selector>(k: K, selector: S, scalar: &Scalar) 
     // Before window i the sum's magnitude is below 2^(7i), so it neither is infinity nor meets the window's point
     // or its opposite, while both are small against n: that holds up to the last window, whose addition is
     // complete.
-    let mut sum = Point::IDENTITY;
+    let mut sum = Xyzz::IDENTITY;
+    let mut all = Point::IDENTITY;
     let mut point = Affine::default();
     let last = table.tables().len().wrapping_sub(1);
     for (i, entries) in table.tables().enumerate() {
         let digit = digits.digit(i);
         point = selector.select(entries, digit.index as u64).point();
         point.y = Fe::conditional_select(&point.y, &point.y.neg(), digit.negative);
-        sum = match i {
-            0 => Point::from(point),
-            _ if i == last => sum.add_affine_complete(k, &point),
-            _ => sum.add_affine_distinct(k, &point),
-        };
+        match i {
+            0 => sum = Xyzz::from(point),
+            _ if i == last => all = sum.to_point(k).add_affine_complete(k, &point),
+            _ => sum = sum.add_distinct(k, &point),
+        }
     }
-    let result = Point::conditional_select(&sum, &sum.neg(), digits.negated());
+    let result = Point::conditional_select(&all, &all.neg(), digits.negated());
     point.zeroize();
     sum.zeroize();
+    all.zeroize();
     result
 }

@@ -14,6 +14,7 @@ use crate::sm2::point::{Affine, Point};
 use crate::sm2::prepared::base_table;
 use crate::sm2::recode::{Digit, OddDigits, windows};
 use crate::sm2::scalar::Scalar;
+use crate::sm2::xyzz::Xyzz;
 
 /// Bits of a window for a secret scalar.
 const WIDTH: usize = 5;
@@ -105,7 +106,9 @@ fn mul_double_in<K: FieldKernel>(k: K, s: &Scalar, t: &Scalar, point: &Affine) -
             };
         }
     }
-    base_table(k).add_multiple(k, sum, s)
+    base_table(k)
+        .add_multiple(k, Xyzz::from_point(k, &sum), s)
+        .to_point(k)
 }
 
 /// Width-(WIDTH + 1) non-adjacent form: digits zero, or odd and below 2^WIDTH in magnitude. Variable time.

@@ -249,13 +249,6 @@ impl Point {
         (added, h, r)
     }
 
-    /// `self + other`, unless they are equal or one is infinity; right for opposite points. 8 multiplications, 3
-    /// squares.
-    #[inline(never)]
-    pub(crate) fn add_affine_distinct<K: FieldKernel>(&self, k: K, other: &Affine) -> Self {
-        self.add_affine_parts(k, other).0
-    }
-
     /// `self + other` for any two points, in constant time.
     #[inline(never)]
     pub(crate) fn add_affine_complete<K: FieldKernel>(&self, k: K, other: &Affine) -> Self {
@@ -299,22 +292,6 @@ impl Point {
         let r = k.sub(&s2, &s1);
         let added = sum(k, &u1, &s1, &h, &hh, &r, &z);
         (added, h, r)
-    }
-
-    /// `self + other` for any two points, in variable time: for public points.
-    #[inline(never)]
-    pub(crate) fn add_affine_vartime<K: FieldKernel>(&self, k: K, other: &Affine) -> Self {
-        if self.z.is_zero_vartime() {
-            return Self::from(*other);
-        }
-        let (added, h, r) = self.add_affine_parts(k, other);
-        if h.is_zero_vartime() {
-            return match r.is_zero_vartime() {
-                true => self.double_with(k),
-                false => Self::IDENTITY,
-            };
-        }
-        added
     }
 
     /// `self + other` for any two points, in variable time: for public points.

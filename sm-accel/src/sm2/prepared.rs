@@ -10,6 +10,7 @@ use crate::sm2::point::{Affine, Point};
 use crate::sm2::recode::{OddDigits, windows};
 use crate::sm2::scalar::Scalar;
 use crate::sm2::windows::Windows;
+use crate::sm2::xyzz::Xyzz;
 
 /// How much memory a prepared key may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,8 +68,8 @@ pub(crate) fn mul_double_vartime(
 
 #[inline(always)]
 fn mul_double_in<K: FieldKernel>(k: K, s: &Scalar, t: &Scalar, key: &Prepared) -> Point {
-    let sum = key.0.add_multiple(k, Point::IDENTITY, t);
-    base_table(k).add_multiple(k, sum, s)
+    let sum = key.0.add_multiple(k, Xyzz::IDENTITY, t);
+    base_table(k).add_multiple(k, sum, s).to_point(k)
 }
 
 /// 256 KiB for the base point, computed at first use.
@@ -83,16 +84,16 @@ impl Windows {
     pub(crate) fn add_multiple<K: FieldKernel>(
         &self,
         k: K,
-        mut sum: Point,
+        mut sum: Xyzz,
         scalar: &Scalar,
-    ) -> Point {
+    ) -> Xyzz {
         let digits = OddDigits::new(scalar, self.width());
         let negated = bool::from(digits.negated());
         let count = windows(self.width());
         for offset in (0..self.spacing()).rev() {
             if offset.wrapping_add(1) < self.spacing() {
                 for _ in 0..self.width() {
-                    sum = sum.double_with(k);
+                    sum = sum.double(k);
                 }
             }
             for (table, i) in self.tables().zip((offset..count).step_by(self.spacing())) {
@@ -102,8 +103,8 @@ impl Windows {
                 };
                 let point = entry.point();
                 sum = match bool::from(digit.negative) ^ negated {
-                    true => sum.add_affine_vartime(k, &point.neg()),
-                    false => sum.add_affine_vartime(k, &point),
+                    true => sum.add_vartime(k, &point.neg()),
+                    false => sum.add_vartime(k, &point),
                 };
             }
         }
