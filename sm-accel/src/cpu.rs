@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::error::Error;
 
-/// Name of the environment variable that forces a backend, read once, at first use.
+/// Name of the environment variable that forces a backend, read once, at first use; empty is as good as not set.
 pub const BACKEND_VARIABLE: &str = "SM_ACCEL_BACKEND";
 
 /// Proof that the CPU has AVX2, AES-NI, PCLMULQDQ, BMI1, BMI2 and what comes before them.
@@ -191,7 +191,8 @@ static FORCED: AtomicU8 = AtomicU8::new(0);
 
 fn from_environment() -> (Backend, bool) {
     static CHOICE: OnceLock<(Backend, bool)> = OnceLock::new();
-    *CHOICE.get_or_init(|| match std::env::var_os(BACKEND_VARIABLE) {
+    let named = || std::env::var_os(BACKEND_VARIABLE).filter(|name| !name.is_empty());
+    *CHOICE.get_or_init(|| match named() {
         None => {
             let fastest = Backend::available().last().unwrap_or(Backend::PORTABLE);
             (fastest, false)

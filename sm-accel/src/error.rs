@@ -32,6 +32,9 @@ pub enum Error {
     /// A signature is malformed or does not verify.
     #[error("signature does not verify")]
     Signature,
+    /// A message authentication code does not verify.
+    #[error("message authentication code does not verify")]
+    Mac,
     /// The operating system's generator failed, or gave nothing usable.
     #[error("random generator failed")]
     Random,

@@ -43,6 +43,7 @@
 //! How constant time and memory safety were checked, and what is not protected, stands in `SECURITY.md`.
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
+mod barrier;
 mod cpu;
 mod error;
 mod report;
@@ -56,3 +57,8 @@ mod valgrind;
 pub use cpu::{BACKEND_VARIABLE, Backend};
 pub use error::Error;
 pub use report::{Report, report};
+
+/// The example of the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

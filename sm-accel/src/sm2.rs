@@ -2,7 +2,6 @@
 
 #[cfg(test)]
 mod arithmetic_tests;
-mod barrier;
 mod batch;
 mod ciphertext;
 mod comb;

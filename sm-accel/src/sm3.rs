@@ -8,9 +8,11 @@ use crate::cpu::{Backend, Kernels};
 
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 mod bmi2;
+mod cohort;
 mod compress;
 mod hasher;
 mod hmac;
+mod job;
 mod kdf;
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 mod lane_rounds;

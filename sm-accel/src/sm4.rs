@@ -17,6 +17,7 @@ mod lanes;
 mod portable;
 mod sbox;
 mod side_by_side;
+mod tag;
 mod traits;
 mod wipe;
 

@@ -48,8 +48,13 @@ pub(crate) fn make_secret<T: ?Sized>(value: &mut T) {
     );
 }
 
-/// Marks the bytes of `value` as public.
-pub(crate) fn make_public<T: ?Sized>(value: &T) {
+/// Marks the bytes of `value` as public. Exclusive, so that the compiler reads them anew.
+pub(crate) fn make_public<T: ?Sized>(value: &mut T) {
+    make_public_in_place(value);
+}
+
+/// Marks the bytes of `value`, which somebody else owns, as public. What was read of it before stays secret.
+pub(crate) fn make_public_in_place<T: ?Sized>(value: &T) {
     let length = size_of_val(value) as u64;
     request(
         MAKE_DEFINED,

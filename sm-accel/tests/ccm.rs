@@ -9,12 +9,14 @@
     missing_docs
 )]
 
+mod lengths;
 #[path = "vectors/mod.rs"]
 mod vectors;
 
 use ccm::Ccm;
 use ccm::aead::{AeadInOut, KeyInit};
 use ccm::consts::{U4, U6, U7, U8, U9, U10, U11, U12, U13, U14, U16};
+use lengths::all_up_to;
 use proptest::prelude::*;
 use sm_accel::sm4::{OpenJob, SealJob, Sm4Ccm};
 use sm_accel::{Backend, Error};
@@ -101,9 +103,9 @@ fn wycheproof_sm4_ccm() {
     assert!(!cases.is_empty());
 }
 
-/// Every length of the first passes, then around the boundaries of wider ones.
+/// Every length to beyond four times the widest pass of 64 blocks, then around the boundaries of wider ones.
 fn lengths() -> impl Iterator<Item = usize> {
-    (0..=300).chain([1, 4].into_iter().flat_map(|i| {
+    all_up_to(4200, 300).chain([1, 4].into_iter().flat_map(|i| {
         [
             i * 1024 - 17,
             i * 1024 - 16,

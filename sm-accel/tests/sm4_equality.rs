@@ -9,10 +9,13 @@
     missing_docs
 )]
 
+mod lengths;
+
 use cipher::{
     Array, BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, InnerIvInit,
     KeyInit, KeyIvInit, StreamCipher,
 };
+use lengths::all_up_to;
 use proptest::prelude::*;
 use sm_accel::sm4::{CbcJob, CtrJob, Sm4, cbc_decrypt_many, cbc_encrypt_many, ctr_many};
 use sm_accel::{Backend, Error};
@@ -95,7 +98,7 @@ fn annex_a_example_2() {
 #[test]
 fn every_block_count_both_ways_in_place_and_out_of_place() {
     for backend in backends() {
-        for count in (0..=160).chain([255, 256, 257, 320, 511]) {
+        for count in all_up_to(300, 160).chain([320, 511, 512, 513]) {
             let key = array(count as u64);
             let ours = Sm4::with_backend(backend, &key);
             let theirs = oracle(&key);
@@ -124,7 +127,7 @@ fn every_block_count_both_ways_in_place_and_out_of_place() {
 #[test]
 fn ctr_at_every_length_and_offset() {
     for backend in backends() {
-        for length in (0..=1100).chain([2047, 2048, 2049, 4096, 4111, 8192]) {
+        for length in all_up_to(4400, 1100).chain([4096, 4111, 8192]) {
             let key = array(length as u64);
             let ours = Sm4::with_backend(backend, &key);
             let offset = length % 17;
@@ -188,7 +191,7 @@ fn the_128_bit_counter_carries_and_wraps() {
 #[test]
 fn cbc_at_every_block_count() {
     for backend in backends() {
-        for count in (0..=130).chain([257]) {
+        for count in all_up_to(300, 130).chain([512, 513]) {
             let key = array(count as u64 + 7);
             let iv = array(count as u64 + 8);
             let ours = Sm4::with_backend(backend, &key);

@@ -113,11 +113,13 @@ impl<'a> VerifyItem<'a> {
 /// assert!(results[0].is_ok() && results[1].is_err());
 /// # Ok::<(), sm_accel::Error>(())
 /// ```
+#[must_use = "one result an item"]
 pub fn verify_many(items: &[VerifyItem<'_>]) -> Vec<Result<(), Error>> {
     verify_many_with_backend(Backend::active(), items)
 }
 
 /// [`verify_many`] on `backend`, whatever the keys were made with.
+#[must_use = "one result an item"]
 pub fn verify_many_with_backend(
     backend: Backend,
     items: &[VerifyItem<'_>],
@@ -181,6 +183,7 @@ impl<'a> SignItem<'a> {
 ///
 /// # Errors
 /// Item by item [`Error::Random`], when the operating system's generator fails.
+#[must_use = "one result an item"]
 pub fn sign_many(items: &[SignItem<'_>]) -> Vec<Result<Signature, Error>> {
     sign_many_with_backend(Backend::active(), items)
 }
@@ -189,6 +192,7 @@ pub fn sign_many(items: &[SignItem<'_>]) -> Vec<Result<Signature, Error>> {
 ///
 /// # Errors
 /// As [`sign_many`].
+#[must_use = "one result an item"]
 pub fn sign_many_with_backend(
     backend: Backend,
     items: &[SignItem<'_>],
@@ -264,11 +268,9 @@ fn sign_batch(
         .collect();
 
     // A4: (x1, y1) = [k]G, made affine with one inversion for all
-    let mut points: Vec<Point> = jobs
-        .iter()
-        .flatten()
-        .map(|job| mul_base(backend, &job.k))
-        .collect();
+    // Room for all at once: a vector that grows leaves copies behind.
+    let mut points: Vec<Point> = Vec::with_capacity(items.len());
+    points.extend(jobs.iter().flatten().map(|job| mul_base(backend, &job.k)));
     let affine = Point::to_affine_many(&points);
     points.zeroize();
 

@@ -20,7 +20,7 @@ use crate::taint;
 impl PublicKey {
     /// Encrypts `plaintext` for the owner of this key: 04 ‖ x ‖ y ‖ C3 ‖ C2, 97 bytes longer than the plaintext.
     ///
-    /// Meant for keys and other short texts; the limit is 32 · (2^32 - 1) bytes. C3 tells a changed ciphertext, but
+    /// Meant for keys and other short texts; it must be shorter than 32 · (2^32 - 1) bytes. C3 tells a changed ciphertext, but
     /// anybody can make one: it says nothing about the sender.
     ///
     /// ```
@@ -42,7 +42,7 @@ impl PublicKey {
     /// [`PublicKey::encrypt`] into the DER form (GM/T 0009 section 7.2).
     ///
     /// # Errors
-    /// As [`PublicKey::encrypt`].
+    /// As [`PublicKey::encrypt`]; [`Error::TooLong`] already when the encoding is 4 GiB long or longer.
     pub fn encrypt_der(&self, plaintext: &[u8]) -> Result<Vec<u8>, Error> {
         Ciphertext::from_raw(&self.encrypt(plaintext)?)?.to_der()
     }

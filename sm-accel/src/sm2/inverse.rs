@@ -3,7 +3,7 @@
 //!
 //! A division step acts on the low bits of f and g alone, so 59 of them are gathered in a 2 x 2 matrix, which is
 //! then applied to all of f and g, and modulo the modulus to d and e. Throughout `d x = f` and `e x = g` modulo the
-//! modulus, up to a constant power of two; 590 steps bring g to 0 and f to ±1 for every modulus below 2^256, so
+//! modulus; 590 steps bring g to 0 and f to ±1 for every modulus below 2^256, so
 //! that d is ± the inverse then. The same is done in libsecp256k1.
 #![allow(
     clippy::arithmetic_side_effects,
@@ -13,7 +13,7 @@
 
 use zeroize::Zeroize;
 
-use crate::sm2::barrier::barrier;
+use crate::barrier::barrier;
 use crate::sm2::limbs::{Limbs, inverse_mod_2_64};
 
 /// 62 ones.
@@ -145,10 +145,12 @@ fn steps(zeta: &mut i64, mut f: u64, mut g: u64) -> Matrix {
     }
 }
 
-/// N division steps, at most 30: their matrix times 2^N, of numbers of at most N bits and a sign.
+/// N division steps, at most 30: their matrix times 2^N. In a row absolute values add up to 2^N at most.
 #[inline(always)]
 fn some_steps<const N: usize>(zeta: &mut i64, f: &mut u64, g: &mut u64) -> Matrix {
-    // Each row of the matrix is one number, `left + 2^32 right`: what happens to it is linear.
+    // Each row of the matrix is one number, `left + 2^32 right`: what happens to it is linear. Up to 2^30 each half
+    // has room for its sign.
+    const { assert!(N <= 30) };
     let (mut of_f, mut of_g) = (1u64, 1u64 << 32);
     let mut z = *zeta;
     for _ in 0..N {

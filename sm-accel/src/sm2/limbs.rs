@@ -7,7 +7,7 @@
 
 use subtle::{Choice, ConditionallySelectable};
 
-use crate::sm2::barrier::barrier;
+use crate::barrier::barrier;
 
 /// Four limbs, least significant first.
 pub(crate) type Limbs = [u64; 4];

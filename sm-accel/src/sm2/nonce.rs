@@ -54,10 +54,11 @@ impl SeedStart {
 impl Drbg {
     /// With `start` made from the same d.
     pub(crate) fn new(backend: Backend, start: &SeedStart, seed: &Seed<'_>) -> Self {
-        let mut first = start.0.clone();
+        // Not the box: `tag` uses it up where it is, and drop wipes it there.
+        let mut first = Hmac::clone(&start.0);
         first.update(&seed.e);
         first.update(seed.entropy);
-        let key = Zeroizing::new(first.finalize());
+        let key = Zeroizing::new(first.tag());
         let k = HmacKey::with_backend(backend, &*key);
         let mut v = Zeroizing::new(k.mac(&[&FIRST_V]));
         let key = Zeroizing::new(k.mac(&[&*v, &[1], &**seed.d, &seed.e, seed.entropy]));

@@ -311,7 +311,11 @@ impl Point {
     }
 
     /// The point's own coordinates; `None` at infinity, which alone the time tells.
-    pub(crate) fn to_affine(self) -> Option<Affine> {
+    #[allow(
+        clippy::wrong_self_convention,
+        reason = "by reference: a copy would not be wiped"
+    )]
+    pub(crate) fn to_affine(&self) -> Option<Affine> {
         taint::public(!self.is_identity()).then(|| self.scaled(&Zeroizing::new(self.z.invert())))
     }
 

@@ -42,7 +42,7 @@ impl Scalar {
     pub(crate) fn from_bytes(bytes: &[u8; 32]) -> Option<Self> {
         let mut number = limbs::from_be_bytes(bytes);
         let (_, borrow) = limbs::sub(&number, &N);
-        let scalar = taint::public(borrow == 1).then_some(Self(number));
+        let scalar = taint::public(borrow.ct_eq(&1)).then_some(Self(number));
         number.zeroize();
         scalar
     }

@@ -60,7 +60,8 @@ impl SecretKey {
             return Err(refused);
         }
         let inverse = Zeroizing::new(one_plus_d.invert());
-        let point = mul_base(backend, &d).to_affine().ok_or(refused)?;
+        let point = Zeroizing::new(mul_base(backend, &d));
+        let point = point.to_affine().ok_or(refused)?;
         Ok(Self {
             secrets: Box::new(Secrets {
                 d: *d,

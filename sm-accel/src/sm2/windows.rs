@@ -52,7 +52,7 @@ impl Windows {
         let entries = Point::to_affine_many(&points)
             .into_iter()
             .map(|affine| {
-                // The multiples are below n: none is infinity.
+                // n is a prime and divides neither 2j + 1 nor a power of two: no multiple is infinity.
                 let affine = affine.unwrap_or_default();
                 Entry {
                     x: *affine.x.montgomery(),

@@ -54,9 +54,9 @@ pub(crate) fn finish(
 }
 
 /// Writes the padding behind the first `filled` bytes (fewer than 64) of `buffer`, for a message of
-/// `message_bytes` bytes; where it ends, 64 or 128.
+/// `message_bytes` bytes; where it ends, 64 or 128. `buffer` is as long as that.
 #[inline]
-pub(crate) fn pad(buffer: &mut [u8; 2 * BLOCK], filled: usize, message_bytes: u64) -> usize {
+pub(crate) fn pad(buffer: &mut [u8], filled: usize, message_bytes: u64) -> usize {
     let end = if filled >= BLOCK - 8 {
         2 * BLOCK
     } else {

@@ -15,7 +15,7 @@ use crate::taint;
 /// An HMAC-SM3 key: the states after `key ^ ipad` and `key ^ opad`, wiped on drop.
 ///
 /// A MAC of a short message costs two compressions instead of four. Not `Clone`, so that no copy of a key is
-/// made unseen.
+/// made unseen; the [`Hmac`] that [`HmacKey::start`] gives can be cloned, and each clone wipes itself.
 pub struct HmacKey {
     backend: Backend,
     pub(crate) inner: State,
@@ -68,13 +68,13 @@ impl HmacKey {
         for part in parts {
             mac.update(part);
         }
-        mac.finalize()
+        mac.tag()
     }
 
     /// Checks a tag in constant time. A tag may be cut to its first 16 to 32 bytes.
     ///
     /// # Errors
-    /// [`Error::Signature`] when it differs, [`Error::Length`] when it is under 16 or over 32 bytes long.
+    /// [`Error::Mac`] when it differs, [`Error::Length`] when it is under 16 or over 32 bytes long.
     pub fn verify(&self, parts: &[&[u8]], tag: &[u8]) -> Result<(), Error> {
         check(&self.mac(parts), tag)
     }
@@ -128,8 +128,16 @@ impl Hmac {
     /// The tag: 32 bytes.
     #[must_use]
     pub fn finalize(mut self) -> [u8; DIGEST] {
+        self.tag()
+    }
+
+    /// The tag. Nothing but dropping may follow.
+    pub(crate) fn tag(&mut self) -> [u8; DIGEST] {
         let mut block = [0; BLOCK];
-        copy_prefix(&mut block, &self.stream.finalize());
+        let mut digest = self.stream.finalize();
+        copy_prefix(&mut block, &digest);
+        digest = [0; DIGEST];
+        zeroize::optimization_barrier(&digest);
         let bytes = (BLOCK + DIGEST) as u64;
         finish(
             self.stream.backend,
@@ -144,7 +152,7 @@ impl Hmac {
     /// Checks a tag in constant time. A tag may be cut to its first 16 to 32 bytes.
     ///
     /// # Errors
-    /// [`Error::Signature`] when it differs, [`Error::Length`] when it is under 16 or over 32 bytes long.
+    /// [`Error::Mac`] when it differs, [`Error::Length`] when it is under 16 or over 32 bytes long.
     pub fn verify(self, tag: &[u8]) -> Result<(), Error> {
         check(&self.finalize(), tag)
     }
@@ -179,6 +187,6 @@ fn check(expected: &[u8; DIGEST], tag: &[u8]) -> Result<(), Error> {
     if taint::public(prefix.ct_eq(tag)) {
         Ok(())
     } else {
-        Err(Error::Signature)
+        Err(Error::Mac)
     }
 }

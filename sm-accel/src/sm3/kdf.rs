@@ -32,6 +32,7 @@ impl fmt::Debug for ExpandJob<'_> {
 /// # Errors
 /// [`Error::Length`] in an item's result when its output is over 255 * 32 bytes long; that output stays as it was,
 /// the other items are done.
+#[must_use = "one result an item: an item that failed was not worked on"]
 pub fn hkdf_expand_many(jobs: &mut [ExpandJob<'_>]) -> Vec<Result<(), Error>> {
     hkdf_expand_many_with_backend(Backend::active(), jobs)
 }
@@ -40,6 +41,7 @@ pub fn hkdf_expand_many(jobs: &mut [ExpandJob<'_>]) -> Vec<Result<(), Error>> {
 ///
 /// # Errors
 /// As [`hkdf_expand_many`].
+#[must_use = "one result an item: an item that failed was not worked on"]
 pub fn hkdf_expand_many_with_backend(
     backend: Backend,
     jobs: &mut [ExpandJob<'_>],
@@ -110,12 +112,11 @@ pub fn pbkdf2_with_backend(
 ) {
     let key = HmacKey::with_backend(backend, password);
     for (chunk, index) in out.chunks_mut(DIGEST).zip(1_u32..) {
-        let first = key.mac(&[salt, &index.to_be_bytes()]);
-        let mut sum = first;
+        let mut sum = key.mac(&[salt, &index.to_be_bytes()]);
         // One padded block holds a digest behind a midstate: 64 + 32 bytes, 768 bits.
         let mut block = [0_u8; BLOCK];
         if let Some((digest, padding)) = block.split_first_chunk_mut::<DIGEST>() {
-            *digest = first;
+            *digest = sum;
             if let [one, .., high, low] = padding {
                 *one = 0x80;
                 [*high, *low] = 768_u16.to_be_bytes();
@@ -128,6 +129,8 @@ pub fn pbkdf2_with_backend(
                 if let Some(digest) = block.first_chunk_mut::<DIGEST>() {
                     *digest = digest_of(&state);
                 }
+                state = [0; 8];
+                zeroize::optimization_barrier(&state);
             }
             for (sum, byte) in sum.iter_mut().zip(&block) {
                 *sum ^= byte;

@@ -20,7 +20,7 @@ use core::arch::x86_64::{
 use crate::cpu::Avx2Aesni;
 use crate::sm3::lane_rounds::lane_rounds;
 use crate::sm3::lanes::{LaneKernel, LaneStates, common_blocks};
-use crate::sm3::rounds::{BLOCK, T};
+use crate::sm3::rounds::{BLOCK, DIGEST, T};
 
 type Vector = __m256i;
 
@@ -30,30 +30,64 @@ impl LaneKernel<8> for Avx2Aesni {
         // SAFETY: the token proves AVX2.
         unsafe { absorb(states, inputs) }
     }
+
+    #[inline]
+    fn absorb_digests(self, states: &mut LaneStates<8>, digests: &LaneStates<8>) {
+        // SAFETY: the token proves AVX2.
+        unsafe { absorb_digests(states, digests) }
+    }
 }
 
 #[target_feature(enable = "avx2")]
 fn absorb(states: &mut LaneStates<8>, inputs: &[&[u8]; 8]) -> usize {
     let blocks = common_blocks(inputs);
-    let mut state = [_mm256_setzero_si256(); 8];
-    for (vector, words) in state.iter_mut().zip(&states.0) {
-        // SAFETY: eight words, aligned to 32 bytes: `LaneStates` is aligned to 64 and rows are 32 long.
-        *vector = unsafe { _mm256_load_si256(words.as_ptr().cast()) };
-    }
+    let mut state = load_states(states);
     let mut w = [_mm256_setzero_si256(); 16];
     for block in 0..blocks {
         // SAFETY: every input has `blocks` whole blocks.
         unsafe { load(&mut w, inputs, block * BLOCK) };
         lane_rounds!(&mut state, &mut w);
     }
-    for (vector, words) in state.iter().zip(&mut states.0) {
-        // SAFETY: as at the load.
-        unsafe { _mm256_store_si256(words.as_mut_ptr().cast(), *vector) };
-    }
+    store_states(&state, states);
     // The words may come from a key.
     w = [_mm256_setzero_si256(); 16];
     zeroize::optimization_barrier(&w);
     blocks
+}
+
+#[target_feature(enable = "avx2")]
+fn absorb_digests(states: &mut LaneStates<8>, digests: &LaneStates<8>) {
+    let mut state = load_states(states);
+    let mut w = [_mm256_setzero_si256(); 16];
+    for (word, digest) in w.iter_mut().zip(load_states(digests)) {
+        *word = digest;
+    }
+    w[8] = splat(0x8000_0000);
+    w[15] = splat(((BLOCK + DIGEST) * 8) as u32);
+    lane_rounds!(&mut state, &mut w);
+    store_states(&state, states);
+    w = [_mm256_setzero_si256(); 16];
+    zeroize::optimization_barrier(&w);
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn load_states(states: &LaneStates<8>) -> [Vector; 8] {
+    let mut vectors = [_mm256_setzero_si256(); 8];
+    for (vector, words) in vectors.iter_mut().zip(&states.0) {
+        // SAFETY: eight words, aligned to 32 bytes: `LaneStates` is aligned to 64 and rows are 32 long.
+        *vector = unsafe { _mm256_load_si256(words.as_ptr().cast()) };
+    }
+    vectors
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn store_states(vectors: &[Vector; 8], states: &mut LaneStates<8>) {
+    for (vector, words) in vectors.iter().zip(&mut states.0) {
+        // SAFETY: as at the load.
+        unsafe { _mm256_store_si256(words.as_mut_ptr().cast(), *vector) };
+    }
 }
 
 /// Words 0 to 15 of the block at `offset` of every input: quarters of two messages side by side, bytes swapped,

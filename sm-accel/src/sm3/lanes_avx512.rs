@@ -21,7 +21,7 @@ use core::arch::x86_64::{
 use crate::cpu::Avx512Gfni;
 use crate::sm3::lane_rounds::lane_rounds;
 use crate::sm3::lanes::{LaneKernel, LaneStates, common_blocks};
-use crate::sm3::rounds::{BLOCK, T};
+use crate::sm3::rounds::{BLOCK, DIGEST, T};
 
 type Vector = __m512i;
 
@@ -31,30 +31,64 @@ impl LaneKernel<16> for Avx512Gfni {
         // SAFETY: the token proves AVX-512 F and BW.
         unsafe { absorb(states, inputs) }
     }
+
+    #[inline]
+    fn absorb_digests(self, states: &mut LaneStates<16>, digests: &LaneStates<16>) {
+        // SAFETY: the token proves AVX-512 F and BW.
+        unsafe { absorb_digests(states, digests) }
+    }
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
 fn absorb(states: &mut LaneStates<16>, inputs: &[&[u8]; 16]) -> usize {
     let blocks = common_blocks(inputs);
-    let mut state = [_mm512_setzero_si512(); 8];
-    for (vector, words) in state.iter_mut().zip(&states.0) {
-        // SAFETY: sixteen words, aligned to 64 bytes: `LaneStates` is, and its rows are 64 long.
-        *vector = unsafe { _mm512_load_si512(words.as_ptr().cast()) };
-    }
+    let mut state = load_states(states);
     let mut w = [_mm512_setzero_si512(); 16];
     for block in 0..blocks {
         // SAFETY: every input has `blocks` whole blocks.
         unsafe { load(&mut w, inputs, block * BLOCK) };
         lane_rounds!(&mut state, &mut w);
     }
-    for (vector, words) in state.iter().zip(&mut states.0) {
-        // SAFETY: as at the load.
-        unsafe { _mm512_store_si512(words.as_mut_ptr().cast(), *vector) };
-    }
+    store_states(&state, states);
     // The words may come from a key; they were in memory only if the compiler spilled them.
     w = [_mm512_setzero_si512(); 16];
     zeroize::optimization_barrier(&w);
     blocks
+}
+
+#[target_feature(enable = "avx512f,avx512bw")]
+fn absorb_digests(states: &mut LaneStates<16>, digests: &LaneStates<16>) {
+    let mut state = load_states(states);
+    let mut w = [_mm512_setzero_si512(); 16];
+    for (word, digest) in w.iter_mut().zip(load_states(digests)) {
+        *word = digest;
+    }
+    w[8] = splat(0x8000_0000);
+    w[15] = splat(((BLOCK + DIGEST) * 8) as u32);
+    lane_rounds!(&mut state, &mut w);
+    store_states(&state, states);
+    w = [_mm512_setzero_si512(); 16];
+    zeroize::optimization_barrier(&w);
+}
+
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+fn load_states(states: &LaneStates<16>) -> [Vector; 8] {
+    let mut vectors = [_mm512_setzero_si512(); 8];
+    for (vector, words) in vectors.iter_mut().zip(&states.0) {
+        // SAFETY: sixteen words, aligned to 64 bytes: `LaneStates` is, and its rows are 64 long.
+        *vector = unsafe { _mm512_load_si512(words.as_ptr().cast()) };
+    }
+    vectors
+}
+
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+fn store_states(vectors: &[Vector; 8], states: &mut LaneStates<16>) {
+    for (vector, words) in vectors.iter().zip(&mut states.0) {
+        // SAFETY: as at the load.
+        unsafe { _mm512_store_si512(words.as_mut_ptr().cast(), *vector) };
+    }
 }
 
 /// Words 0 to 15 of the block at `offset` of every input: quarters of four messages side by side, bytes swapped,

@@ -6,7 +6,8 @@ use core::slice;
 
 use crate::cpu::Backend;
 use crate::sm3::hmac::HmacKey;
-use crate::sm3::queue::{Job, digest_all};
+use crate::sm3::job::Job;
+use crate::sm3::queue::digest_all;
 use crate::sm3::rounds::{DIGEST, IV};
 
 /// SM3 of every message, in lanes. Lengths may differ; nothing is copied but the ends of messages.

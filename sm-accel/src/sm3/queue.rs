@@ -5,32 +5,11 @@ use core::slice;
 use crate::cpu::Backend;
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 use crate::cpu::Kernels;
+use crate::sm3::cohort::{Cohort, digest_together};
 use crate::sm3::compress::{compress, digest_of, pad};
+use crate::sm3::job::Job;
 use crate::sm3::lanes::{LaneKernel, LaneStates};
 use crate::sm3::rounds::{BLOCK, DIGEST, State};
-
-/// One message: the concatenation of `parts` behind a midstate.
-#[derive(Clone, Copy)]
-pub(crate) struct Job<'a> {
-    /// State to start from.
-    pub(crate) start: &'a State,
-    /// Blocks behind that state.
-    pub(crate) blocks: u64,
-    pub(crate) parts: &'a [&'a [u8]],
-    /// HMAC: the digest is hashed again from this state, one block after the IV.
-    pub(crate) outer: Option<&'a State>,
-}
-
-#[cfg_attr(
-    not(all(target_arch = "x86_64", not(sm_accel_portable))),
-    allow(dead_code, reason = "the portable backend has no lanes")
-)]
-impl Job<'_> {
-    fn len(&self) -> usize {
-        let lengths = self.parts.iter().map(|part| part.len());
-        lengths.fold(0, usize::saturating_add)
-    }
-}
 
 /// Digest `i` of `out` becomes that of `job(i)`.
 pub(crate) fn digest_all<'a>(
@@ -165,12 +144,14 @@ impl<'a> Lane<'a> {
         self.padded = true;
     }
 
-    /// HMAC's second message: the digest behind the outer state.
+    /// HMAC's second message: the digest, which is moved here, behind the outer state.
     #[inline]
-    fn begin_outer(&mut self, digest: &[u8; DIGEST]) {
+    fn begin_outer(&mut self, digest: &mut [u8; DIGEST]) {
         if let Some(place) = self.buffer.first_chunk_mut::<DIGEST>() {
             *place = *digest;
         }
+        *digest = [0; DIGEST];
+        zeroize::optimization_barrier(digest);
         self.bytes = BLOCK as u64;
         self.pad_from(DIGEST);
     }
@@ -211,11 +192,11 @@ impl<'a> Lane<'a> {
                 self.refill();
                 continue;
             }
-            let digest = digest_of(&state);
+            let mut digest = digest_of(&state);
             match self.outer.take() {
                 Some(outer) => {
                     state = *outer;
-                    self.begin_outer(&digest);
+                    self.begin_outer(&mut digest);
                 }
                 None => break digest,
             }
@@ -241,22 +222,22 @@ impl Drop for Lane<'_> {
     allow(dead_code, reason = "the portable backend has no lanes")
 )]
 fn order<'a, const L: usize>(
-    count: usize,
+    indices: &[usize],
     job: impl Fn(usize) -> Option<Job<'a>>,
 ) -> Option<Vec<(usize, usize)>> {
-    let lengths = || (0..count).map(|i| job(i).map_or(0, |job| job.len()));
-    if count <= L {
+    let lengths = || indices.iter().map(|i| job(*i).map_or(0, |job| job.len()));
+    if indices.len() <= L {
         return None;
     }
     let longest = lengths().max().unwrap_or_default();
     let mean = lengths()
         .fold(0, usize::saturating_add)
-        .checked_div(count)
+        .checked_div(indices.len())
         .unwrap_or_default();
     if longest < mean.saturating_mul(2).saturating_add(16 * BLOCK) {
         return None;
     }
-    let mut order: Vec<(usize, usize)> = lengths().zip(0..).collect();
+    let mut order: Vec<(usize, usize)> = lengths().zip(indices.iter().copied()).collect();
     order.sort_unstable_by(|a, b| b.cmp(a));
     Some(order)
 }
@@ -271,20 +252,47 @@ fn in_lanes<'a, const L: usize, K: LaneKernel<L>>(
     job: impl Fn(usize) -> Option<Job<'a>>,
     out: &mut [[u8; DIGEST]],
 ) {
-    let count = out.len();
-    let order = order::<L>(count, &job);
+    // What is short goes through the lanes together, the rest lane by lane.
+    let mut cohort = Cohort::<L>::new();
+    let mut rest = Vec::new();
+    let mut from = 0_usize;
+    for digests in out.chunks_mut(L) {
+        let to = from.saturating_add(digests.len());
+        let mut jobs = [const { None }; L];
+        for (place, i) in jobs.iter_mut().zip(from..to) {
+            *place = job(i);
+        }
+        if !digest_together(kernel, &mut cohort, &jobs, digests) {
+            rest.extend(from..to);
+        }
+        from = to;
+    }
+    if !rest.is_empty() {
+        lane_by_lane(backend, kernel, job, &rest, out);
+    }
+}
+
+/// Digest `i` of `out` for the `i` in `indices`.
+#[cfg_attr(
+    not(all(target_arch = "x86_64", not(sm_accel_portable))),
+    allow(dead_code, reason = "the portable backend has no lanes")
+)]
+fn lane_by_lane<'a, const L: usize, K: LaneKernel<L>>(
+    backend: Backend,
+    kernel: K,
+    job: impl Fn(usize) -> Option<Job<'a>>,
+    indices: &[usize],
+    out: &mut [[u8; DIGEST]],
+) {
+    let order = order::<L>(indices, &job);
     let mut started = 0_usize;
     let mut next = || {
         let index = match &order {
-            None => started,
+            None => *indices.get(started)?,
             Some(order) => order.get(started)?.1,
         };
         started = started.wrapping_add(1);
-        if index < count {
-            Some((index, job(index)?))
-        } else {
-            None
-        }
+        Some((index, job(index)?))
     };
     let mut states = LaneStates::<L>::new();
     let mut lanes: [Lane<'a>; L] = core::array::from_fn(|_| Lane::idle());
@@ -317,10 +325,10 @@ fn in_lanes<'a, const L: usize, K: LaneKernel<L>>(
                 lane.refill();
                 continue;
             }
-            let digest = digest_of(&states.get(l));
+            let mut digest = digest_of(&states.get(l));
             if let Some(outer) = lane.outer.take() {
                 states.set(l, outer);
-                lane.begin_outer(&digest);
+                lane.begin_outer(&mut digest);
                 continue;
             }
             if let Some(place) = out.get_mut(index) {

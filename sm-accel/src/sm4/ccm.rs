@@ -2,7 +2,6 @@
 
 use core::fmt;
 
-use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::jobs::{OpenJob, SealJob, run_length};
@@ -10,10 +9,10 @@ use super::keys::Sm4;
 use super::keystream::{Stream, add, apply_many, blocks, next_counter};
 use super::lanes::MOST;
 use super::side_by_side::{self, Chain};
+use super::tag::{shorten, verify};
 use super::wipe::wipe;
 use crate::cpu::Backend;
 use crate::error::Error;
-use crate::taint;
 
 /// 2^36 - 32 bytes, as in GCM: the counter then stays in its last 32 bits.
 const MAX_TEXT: u64 = (1 << 36) - 32;
@@ -106,12 +105,11 @@ impl<const TAG: usize> Sm4Ccm<TAG> {
         let mut mask = counter;
         self.cipher.encrypt_block(&mut mask);
         add(&mut mac, &mask);
-        let verified = verify(&mac, tag);
+        let verified = verify(&mut mac, tag);
         if verified.is_err() {
             self.cipher.ctr32_xor(&mut next_counter(counter), text);
         }
         mask.zeroize();
-        mac.zeroize();
         verified
     }
 
@@ -151,6 +149,7 @@ impl<const TAG: usize> Sm4Ccm<TAG> {
 
     /// [`seal_in_place`](Self::seal_in_place) for every job, one result each. Messages run side by side, under one
     /// key or many.
+    #[must_use = "one result an item: an item that failed was not worked on"]
     pub fn seal_many(jobs: &mut [SealJob<'_, Self>]) -> Vec<Result<[u8; TAG], Error>> {
         let mut results = Vec::with_capacity(jobs.len());
         let mut rest = jobs;
@@ -207,6 +206,7 @@ impl<const TAG: usize> Sm4Ccm<TAG> {
 
     /// [`open_in_place`](Self::open_in_place) for every job, one result each; one wrong tag does not touch the
     /// others.
+    #[must_use = "one result an item: an item that failed was not worked on"]
     pub fn open_many(jobs: &mut [OpenJob<'_, Self, TAG>]) -> Vec<Result<(), Error>> {
         let mut results = Vec::with_capacity(jobs.len());
         let mut rest = jobs;
@@ -250,7 +250,7 @@ impl<const TAG: usize> Sm4Ccm<TAG> {
             let mut tags: Vec<_> = messages.iter().map(|message| message.mac).collect();
             drop(messages);
             add(tags.as_flattened_mut(), masks.as_flattened());
-            let mut computed = tags.iter();
+            let mut computed = tags.iter_mut();
             for (job, counter) in run.iter_mut().zip(counters) {
                 results.push(counter.and_then(|counter| {
                     let tag = computed.next().ok_or(Error::Decryption)?;
@@ -470,25 +470,6 @@ fn run_macs(messages: &mut [Message<'_>]) {
         }
     }
     wipe(&mut blocks);
-}
-
-fn shorten<const TAG: usize>(tag: &[u8; 16]) -> [u8; TAG] {
-    let mut short = [0; TAG];
-    for (to, from) in short.iter_mut().zip(tag) {
-        *to = *from;
-    }
-    short
-}
-
-fn verify<const TAG: usize>(computed: &[u8; 16], tag: &[u8; TAG]) -> Result<(), Error> {
-    let mut computed: [u8; TAG] = shorten(computed);
-    let equal = taint::public(computed.ct_eq(tag));
-    computed.zeroize();
-    if equal {
-        Ok(())
-    } else {
-        Err(Error::Decryption)
-    }
 }
 
 #[cfg(test)]

@@ -2,13 +2,10 @@
 
 use core::fmt;
 
-use zeroize::Zeroizing;
-
 use super::keys::Sm4;
-use super::keystream::{Stream, apply_many};
+use super::keystream::{Waiting, add, apply_many, blocks, fill_counters};
 use super::lanes::MOST;
 use super::wipe::wipe;
-use crate::cpu::Backend;
 use crate::error::Error;
 
 /// The longest text under one nonce with a 32-bit counter: 2^32 blocks.
@@ -120,21 +117,33 @@ impl fmt::Debug for CtrJob<'_> {
     }
 }
 
+impl Waiting for CtrJob<'_> {
+    fn cipher(&self) -> &Sm4 {
+        self.key
+    }
+
+    fn blocks(&self) -> usize {
+        blocks(self.text)
+    }
+
+    fn fill(&self, counters: &mut [[u8; 16]]) {
+        fill_counters(&first_block(self.nonce), counters);
+    }
+
+    fn take(&mut self, keys: &[[u8; 16]]) {
+        add(self.text, keys.as_flattened());
+    }
+
+    fn apply_alone(&mut self) {
+        // The result was given before: a text that is too long stays as it is.
+        let _ = self.key.ctr(self.nonce, self.text);
+    }
+}
+
 /// [`Sm4::ctr`] over many texts of any keys and lengths: blocks of short texts share the lanes. One result a job.
+#[must_use = "one result an item: an item that failed was not worked on"]
 pub fn ctr_many(jobs: &mut [CtrJob<'_>]) -> Vec<Result<(), Error>> {
     let results = jobs.iter().map(|job| within_limit(job.text)).collect();
-    for backend in Backend::available() {
-        let mut streams: Vec<_> = jobs
-            .iter_mut()
-            .filter(|job| job.key.backend() == backend && within_limit(job.text).is_ok())
-            .map(|job| Stream {
-                cipher: job.key,
-                counter: Zeroizing::new(first_block(job.nonce)),
-                mask: None,
-                text: &mut *job.text,
-            })
-            .collect();
-        apply_many(&mut streams);
-    }
+    apply_many(jobs);
     results
 }

@@ -2,17 +2,16 @@
 
 use core::fmt;
 
-use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::ghash::{HashKey, State};
 use super::jobs::{OpenJob, SealJob, run_length};
 use super::keys::Sm4;
-use super::keystream::{Stream, add, apply_many, blocks, fill_counters, next_counter};
+use super::keystream::{Stream, add, advance, apply_many, blocks, fill_counters};
+use super::tag::{shorten, verify};
 use super::wipe::wipe;
 use crate::cpu::Backend;
 use crate::error::Error;
-use crate::taint;
 
 /// 2^36 - 32 bytes: so many that the 32-bit counter does not come round.
 const MAX_TEXT: u64 = (1 << 36) - 32;
@@ -141,6 +140,7 @@ impl<const TAG: usize> Sm4Gcm<TAG> {
 
     /// [`seal_in_place`](Self::seal_in_place) for every job, one result each. Short texts are encrypted side by
     /// side, under one key or many.
+    #[must_use = "one result an item: an item that failed was not worked on"]
     pub fn seal_many(jobs: &mut [SealJob<'_, Self>]) -> Vec<Result<[u8; TAG], Error>> {
         let mut results = Vec::with_capacity(jobs.len());
         let mut rest = jobs;
@@ -174,6 +174,7 @@ impl<const TAG: usize> Sm4Gcm<TAG> {
 
     /// [`open_in_place`](Self::open_in_place) for every job, one result each; one wrong tag does not touch the
     /// others.
+    #[must_use = "one result an item: an item that failed was not worked on"]
     pub fn open_many(jobs: &mut [OpenJob<'_, Self, TAG>]) -> Vec<Result<(), Error>> {
         let mut results = Vec::with_capacity(jobs.len());
         let mut rest = jobs;
@@ -198,11 +199,13 @@ impl<const TAG: usize> Sm4Gcm<TAG> {
             let mut streams = Vec::with_capacity(run.len());
             for ((job, counter), mask) in run.iter_mut().zip(&counters).zip(&masks) {
                 let opened = check(job.nonce, job.aad, job.text)
-                    .and_then(|()| verify(&job.key.tag(job.aad, job.text, mask), job.tag));
+                    .and_then(|()| verify(&mut job.key.tag(job.aad, job.text, mask), job.tag));
                 if opened.is_ok() {
+                    let mut counter = Zeroizing::new(*counter);
+                    advance(&mut counter);
                     streams.push(Stream {
                         cipher: &job.key.cipher,
-                        counter: Zeroizing::new(next_counter(*counter)),
+                        counter,
                         mask: None,
                         text: &mut *job.text,
                     });
@@ -234,14 +237,16 @@ impl<const TAG: usize> Sm4Gcm<TAG> {
     fn seal_from(&self, j0: &[u8; 16], aad: &[u8], text: &mut [u8]) -> [u8; TAG] {
         let mut mask = [0; 16];
         let tag = if blocks(text) < SHORT {
-            let mut stream = self.short_stream(j0, text.len(), &mut mask);
+            let mut stream = [[0; 16]; SHORT];
+            self.short_stream(j0, text.len(), &mut mask, &mut stream);
             add(text, stream.as_flattened());
             wipe(&mut stream);
             self.tag(aad, text, &mask)
         } else {
             mask = *j0;
             self.cipher.encrypt_block(&mut mask);
-            let mut counter = Zeroizing::new(next_counter(*j0));
+            let mut counter = Zeroizing::new(*j0);
+            advance(&mut counter);
             let mut state = State::default();
             self.hash_key.update_padded(&mut state, aad);
             for chunk in text.chunks_mut(CHUNK) {
@@ -264,8 +269,9 @@ impl<const TAG: usize> Sm4Gcm<TAG> {
         let mut mask = [0; 16];
         let verified;
         if blocks(text) < SHORT {
-            let mut stream = self.short_stream(j0, text.len(), &mut mask);
-            verified = verify(&self.tag(aad, text, &mask), tag);
+            let mut stream = [[0; 16]; SHORT];
+            self.short_stream(j0, text.len(), &mut mask, &mut stream);
+            verified = verify(&mut self.tag(aad, text, &mask), tag);
             if verified.is_ok() {
                 add(text, stream.as_flattened());
             }
@@ -273,29 +279,35 @@ impl<const TAG: usize> Sm4Gcm<TAG> {
         } else {
             mask = *j0;
             self.cipher.encrypt_block(&mut mask);
-            verified = verify(&self.tag(aad, text, &mask), tag);
+            verified = verify(&mut self.tag(aad, text, &mask), tag);
             if verified.is_ok() {
-                self.cipher
-                    .ctr32_xor(&mut Zeroizing::new(next_counter(*j0)), text);
+                let mut counter = Zeroizing::new(*j0);
+                advance(&mut counter);
+                self.cipher.ctr32_xor(&mut counter, text);
             }
         }
         mask.zeroize();
         verified
     }
 
-    /// The encryption of J0 into `mask`, and the key stream of a short text, in one pass of the cipher.
-    fn short_stream(&self, j0: &[u8; 16], length: usize, mask: &mut [u8; 16]) -> [[u8; 16]; SHORT] {
-        let mut stream = [[0; 16]; SHORT];
+    /// The encryption of J0 into `mask`, and the key stream of a short text into `stream`, in one pass of the cipher.
+    /// Both are the caller's, who wipes them.
+    fn short_stream(
+        &self,
+        j0: &[u8; 16],
+        length: usize,
+        mask: &mut [u8; 16],
+        stream: &mut [[u8; 16]; SHORT],
+    ) {
         let used = length.div_ceil(16).saturating_add(1);
         if let Some(used) = stream.get_mut(..used) {
-            fill_counters(*j0, used);
+            fill_counters(j0, used);
             self.cipher.encrypt_blocks(used);
         }
         if let Some(first) = stream.first() {
             *mask = *first;
         }
         stream.rotate_left(1);
-        stream
     }
 
     /// The full tag of a ciphertext.
@@ -376,23 +388,6 @@ fn masked(state: &State, mask: &[u8; 16]) -> [u8; 16] {
     let mut tag = state.value();
     add(&mut tag, mask);
     tag
-}
-
-fn shorten<const TAG: usize>(tag: &[u8; 16]) -> [u8; TAG] {
-    let mut short = [0; TAG];
-    for (to, from) in short.iter_mut().zip(tag) {
-        *to = *from;
-    }
-    short
-}
-
-fn verify<const TAG: usize>(computed: &[u8; 16], tag: &[u8; TAG]) -> Result<(), Error> {
-    let computed: [u8; TAG] = shorten(computed);
-    if taint::public(computed.ct_eq(tag)) {
-        Ok(())
-    } else {
-        Err(Error::Decryption)
-    }
 }
 
 #[cfg(test)]

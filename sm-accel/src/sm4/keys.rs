@@ -14,7 +14,7 @@ use crate::cpu::Backend;
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 use crate::cpu::Kernels;
 
-/// Keys that are scheduled together; no kernel takes more.
+/// Keys that are scheduled, and blocks under keys of their own that are encrypted together; no kernel takes more.
 const TOGETHER: usize = 16;
 
 /// An SM4 key with its round keys, ready for use; constant time in every backend, wiped on drop.
@@ -95,12 +95,17 @@ impl Sm4 {
                 words_aes::vaes::encrypt(token, &self.round_keys, blocks);
             }
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-            Kernels::Avx2Gfni(token) if blocks.len() <= words_gfni::MOST => {
-                words_gfni::encrypt(token, &self.round_keys, blocks);
+            Kernels::Avx2Gfni(token) if blocks.len() <= words_gfni::ymm::MOST => {
+                words_gfni::ymm::encrypt(token, &self.round_keys, blocks);
+            }
+            // As soon done as by the wider one.
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx512Gfni(token) if blocks.len() <= words_gfni::ymm::GROUP => {
+                words_gfni::ymm::encrypt(token.into(), &self.round_keys, blocks);
             }
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-            Kernels::Avx512Gfni(token) if blocks.len() <= words_gfni::MOST => {
-                words_gfni::encrypt(token.into(), &self.round_keys, blocks);
+            Kernels::Avx512Gfni(token) if blocks.len() <= words_gfni::zmm::GROUP => {
+                words_gfni::zmm::encrypt(token, &self.round_keys, blocks);
             }
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
             Kernels::Avx2Aesni(token) => aesni::encrypt(token, &self.round_keys, blocks),
@@ -109,14 +114,12 @@ impl Sm4 {
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
             Kernels::Avx2Gfni(token) => gfni_avx2::encrypt(token, &self.round_keys, blocks),
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-            Kernels::Avx512Gfni(token) => {
-                // Few blocks: the narrower kernel wastes fewer lanes. Both take the same round keys.
-                if blocks.len() <= gfni_avx2::WIDTH {
-                    gfni_avx2::encrypt(token.into(), &self.round_keys, blocks);
-                } else {
-                    gfni_avx512::encrypt(token, &self.round_keys, blocks);
-                }
+            Kernels::Avx512Gfni(token) if blocks.len() <= gfni_avx2::WIDTH => {
+                // The narrower kernel wastes fewer lanes. Both take the same round keys.
+                gfni_avx2::encrypt(token.into(), &self.round_keys, blocks);
             }
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx512Gfni(token) => gfni_avx512::encrypt(token, &self.round_keys, blocks),
             _ => portable::encrypt(&self.round_keys, blocks),
         }
     }
@@ -134,11 +137,11 @@ impl Sm4 {
             }
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
             Kernels::Avx2Gfni(token) => {
-                words_gfni::cbc_encrypt(token, &self.round_keys, iv, blocks)
+                words_gfni::ymm::cbc_encrypt(token, &self.round_keys, iv, blocks)
             }
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
             Kernels::Avx512Gfni(token) => {
-                words_gfni::cbc_encrypt(token.into(), &self.round_keys, iv, blocks);
+                words_gfni::ymm::cbc_encrypt(token.into(), &self.round_keys, iv, blocks);
             }
             _ => {
                 let mut last = *iv;
@@ -165,12 +168,16 @@ impl Sm4 {
                 words_aes::vaes::decrypt(token, &self.round_keys, blocks);
             }
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-            Kernels::Avx2Gfni(token) if blocks.len() <= words_gfni::MOST => {
-                words_gfni::decrypt(token, &self.round_keys, blocks);
+            Kernels::Avx2Gfni(token) if blocks.len() <= words_gfni::ymm::MOST => {
+                words_gfni::ymm::decrypt(token, &self.round_keys, blocks);
             }
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-            Kernels::Avx512Gfni(token) if blocks.len() <= words_gfni::MOST => {
-                words_gfni::decrypt(token.into(), &self.round_keys, blocks);
+            Kernels::Avx512Gfni(token) if blocks.len() <= words_gfni::ymm::GROUP => {
+                words_gfni::ymm::decrypt(token.into(), &self.round_keys, blocks);
+            }
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx512Gfni(token) if blocks.len() <= words_gfni::zmm::GROUP => {
+                words_gfni::zmm::decrypt(token, &self.round_keys, blocks);
             }
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
             Kernels::Avx2Aesni(token) => aesni::decrypt(token, &self.round_keys, blocks),
@@ -179,13 +186,12 @@ impl Sm4 {
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
             Kernels::Avx2Gfni(token) => gfni_avx2::decrypt(token, &self.round_keys, blocks),
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-            Kernels::Avx512Gfni(token) => {
-                if blocks.len() <= gfni_avx2::WIDTH {
-                    gfni_avx2::decrypt(token.into(), &self.round_keys, blocks);
-                } else {
-                    gfni_avx512::decrypt(token, &self.round_keys, blocks);
-                }
+            Kernels::Avx512Gfni(token) if blocks.len() <= gfni_avx2::WIDTH => {
+                // The narrower kernel wastes fewer lanes. Both take the same round keys.
+                gfni_avx2::decrypt(token.into(), &self.round_keys, blocks);
             }
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx512Gfni(token) => gfni_avx512::decrypt(token, &self.round_keys, blocks),
             _ => portable::decrypt(&self.round_keys, blocks),
         }
     }
@@ -209,11 +215,13 @@ pub(super) fn encrypt_each(keys: &[&Sm4], blocks: &mut [[u8; 16]]) {
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
             Kernels::Avx2Vaes(token) => words_aes::vaes::encrypt_each(token, round_keys, blocks),
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-            Kernels::Avx2Gfni(token) => words_gfni::encrypt_each(token, round_keys, blocks),
+            Kernels::Avx2Gfni(token) => words_gfni::ymm::encrypt_each(token, round_keys, blocks),
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-            Kernels::Avx512Gfni(token) => {
-                words_gfni::encrypt_each(token.into(), round_keys, blocks);
+            Kernels::Avx512Gfni(token) if blocks.len() <= words_gfni::ymm::GROUP => {
+                words_gfni::ymm::encrypt_each(token.into(), round_keys, blocks);
             }
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            Kernels::Avx512Gfni(token) => words_gfni::zmm::encrypt_each(token, round_keys, blocks),
             _ => portable::encrypt_each(round_keys, blocks),
         }
     }
@@ -227,7 +235,9 @@ pub(super) fn most_in_words(backend: Backend) -> usize {
         #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
         Kernels::Avx2Vaes(_) => words_aes::vaes::MOST,
         #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-        Kernels::Avx2Gfni(_) | Kernels::Avx512Gfni(_) => words_gfni::MOST,
+        Kernels::Avx2Gfni(_) => words_gfni::ymm::MOST,
+        #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+        Kernels::Avx512Gfni(_) => words_gfni::zmm::GROUP,
         _ => portable::LANES,
     }
 }
@@ -248,10 +258,14 @@ fn schedule(keys: &[[u8; 16]], out: &mut [Sm4]) {
             words_aes::vaes::schedule(token, keys, affine::ROUND_AES, out);
         }
         #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-        Kernels::Avx2Gfni(token) => words_gfni::schedule(token, keys, affine::ROUND_INV, out),
+        Kernels::Avx2Gfni(token) => words_gfni::ymm::schedule(token, keys, affine::ROUND_INV, out),
+        #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+        Kernels::Avx512Gfni(token) if keys.len() <= words_gfni::ymm::GROUP => {
+            words_gfni::ymm::schedule(token.into(), keys, affine::ROUND_INV, out);
+        }
         #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
         Kernels::Avx512Gfni(token) => {
-            words_gfni::schedule(token.into(), keys, affine::ROUND_INV, out);
+            words_gfni::zmm::schedule(token, keys, affine::ROUND_INV, out);
         }
         _ => {
             let mut round_keys = [[0; 32]; portable::LANES];

@@ -1,4 +1,4 @@
-//! Vectors of 32-bit words of 128 and of 256 bits under the same names, for kernels written once for both.
+//! Vectors of 32-bit words of 128, 256 and 512 bits under the same names, for kernels written once for all.
 
 #![allow(unsafe_code)] // Loads, stores, and an empty piece of assembly.
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // Indices below the arrays' lengths.
@@ -9,7 +9,7 @@ pub(super) trait RoundKeys {
     fn round_keys_mut(&mut self) -> &mut [u32; 32];
 }
 
-/// What both widths have in common, after their own names for the instructions.
+/// What the widths have in common, after their own names for the instructions.
 macro_rules! common {
     ($features:literal, $register:ident) => {
         #[inline]
@@ -34,14 +34,6 @@ macro_rules! common {
         #[target_feature(enable = $features)]
         pub(in super::super) fn zero() -> V {
             all_words(0)
-        }
-
-        /// The low and the high half of each byte.
-        #[inline]
-        #[target_feature(enable = $features)]
-        pub(in super::super) fn halves(x: V) -> (V, V) {
-            let mask = all_words(0x0f0f_0f0f);
-            (and_all(x, mask), and_all(shift_right::<4>(x), mask))
         }
 
         /// Hides a value from the compiler, which otherwise turns trees of XORs into longer chains.
@@ -73,18 +65,6 @@ macro_rules! common {
             ]
         }
 
-        /// Element i of each 128 bits, in every element of register i.
-        #[inline]
-        #[target_feature(enable = $features)]
-        pub(in super::super) fn spread_words(x: V) -> [V; 4] {
-            [
-                shuffle_dwords::<0x00>(x),
-                shuffle_dwords::<0x55>(x),
-                shuffle_dwords::<0xaa>(x),
-                shuffle_dwords::<0xff>(x),
-            ]
-        }
-
         /// The words `4 * q` to `4 * q + 3` of a key, or zeros.
         #[inline]
         #[target_feature(enable = $features)]
@@ -111,6 +91,31 @@ macro_rules! common {
     };
 }
 
+/// For look-ups of half bytes, and for a chain: what the widest has no use for.
+macro_rules! narrow {
+    ($features:literal) => {
+        /// The low and the high half of each byte.
+        #[inline]
+        #[target_feature(enable = $features)]
+        pub(in super::super) fn halves(x: V) -> (V, V) {
+            let mask = all_words(0x0f0f_0f0f);
+            (and_all(x, mask), and_all(shift_right::<4>(x), mask))
+        }
+
+        /// Element i of each 128 bits, in every element of register i.
+        #[inline]
+        #[target_feature(enable = $features)]
+        pub(in super::super) fn spread_words(x: V) -> [V; 4] {
+            [
+                shuffle_dwords::<0x00>(x),
+                shuffle_dwords::<0x55>(x),
+                shuffle_dwords::<0xaa>(x),
+                shuffle_dwords::<0xff>(x),
+            ]
+        }
+    };
+}
+
 /// Four blocks.
 pub(super) mod xmm {
     use super::RoundKeys;
@@ -127,6 +132,7 @@ pub(super) mod xmm {
     pub(in super::super) const BLOCKS: usize = 4;
 
     common!("avx2,aes", xmm_reg);
+    narrow!("avx2,aes");
 
     #[inline]
     #[target_feature(enable = "avx2,aes")]
@@ -209,6 +215,7 @@ pub(super) mod ymm {
     pub(in super::super) const BLOCKS: usize = 8;
 
     common!("avx2", ymm_reg);
+    narrow!("avx2");
 
     #[inline]
     #[target_feature(enable = "avx2")]
@@ -290,6 +297,85 @@ pub(super) mod ymm {
             let to = &mut to.round_keys_mut()[4 * q..4 * q + 4];
             // SAFETY: writes 16 bytes, the 4 words of the slice.
             unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), x) }
+        }
+    }
+}
+
+/// Sixteen blocks.
+pub(super) mod zmm {
+    use super::RoundKeys;
+    use core::arch::x86_64::*;
+    use core::arch::x86_64::{
+        _mm512_set1_epi32 as all_words, _mm512_shuffle_epi8 as shuffle_bytes,
+        _mm512_unpackhi_epi32 as high_dwords, _mm512_unpackhi_epi64 as high_qwords,
+        _mm512_unpacklo_epi32 as low_dwords, _mm512_unpacklo_epi64 as low_qwords,
+        _mm512_xor_si512 as xor_all,
+    };
+
+    pub(in super::super) type V = __m512i;
+    pub(in super::super) const BLOCKS: usize = 16;
+
+    common!("avx512f,avx512bw", zmm_reg);
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(in super::super) fn table(x: &[u8; 16]) -> V {
+        // SAFETY: reads the 16 bytes.
+        _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(x.as_ptr().cast()) })
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn four(x: [__m128i; 4]) -> V {
+        let all = _mm512_castsi128_si512(x[0]);
+        let all = _mm512_inserti32x4::<1>(all, x[1]);
+        let all = _mm512_inserti32x4::<2>(all, x[2]);
+        _mm512_inserti32x4::<3>(all, x[3])
+    }
+
+    /// Up to sixteen blocks, the blocks i, i + 4, i + 8 and i + 12 in register i, and zeros.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(in super::super) fn load(blocks: &[[u8; 16]]) -> [V; 4] {
+        [0, 1, 2, 3].map(|i| four([0, 4, 8, 12].map(|quarter| block(blocks, quarter + i))))
+    }
+
+    /// As [`load`], of the words `4 * q` to `4 * q + 3` of each key.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(in super::super) fn load_keys(keys: &[&[u32; 32]], q: usize) -> [V; 4] {
+        [0, 1, 2, 3].map(|i| four([0, 4, 8, 12].map(|quarter| four_of(keys, quarter + i, q))))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn parts(x: [V; 4]) -> [[__m128i; 4]; 4] {
+        [
+            x.map(|x| _mm512_castsi512_si128(x)),
+            x.map(|x| _mm512_extracti32x4_epi32::<1>(x)),
+            x.map(|x| _mm512_extracti32x4_epi32::<2>(x)),
+            x.map(|x| _mm512_extracti32x4_epi32::<3>(x)),
+        ]
+    }
+
+    /// As many as there are, from where [`load`] had them.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(in super::super) fn store(x: [V; 4], blocks: &mut [[u8; 16]]) {
+        for (to, x) in blocks.iter_mut().zip(parts(x).as_flattened()) {
+            // SAFETY: writes the 16 bytes of a block.
+            unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), *x) }
+        }
+    }
+
+    /// As [`store`], to the words `4 * q` to `4 * q + 3` of each key.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(in super::super) fn store_keys<K: RoundKeys>(x: [V; 4], keys: &mut [K], q: usize) {
+        for (to, x) in keys.iter_mut().zip(parts(x).as_flattened()) {
+            let to = &mut to.round_keys_mut()[4 * q..4 * q + 4];
+            // SAFETY: writes 16 bytes, the 4 words of the slice.
+            unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), *x) }
         }
     }
 }

@@ -14,7 +14,12 @@ macro_rules! words {
         use crate::sm4::word_vectors::RoundKeys;
         use crate::sm4::word_vectors::$vectors::*;
 
+        /// Blocks of a group.
+        #[allow(dead_code, reason = "asked of one width alone")]
+        pub(in crate::sm4) const GROUP: usize = BLOCKS;
+
         /// The most blocks of a pass: two groups in turn, where one would wait for its results.
+        #[allow(dead_code, reason = "the widest takes one group")]
         pub(in crate::sm4) const MOST: usize = 2 * BLOCKS;
 
         /// Reverses the bytes of each word.

@@ -62,6 +62,8 @@ fn prepare(h: u128) -> Key {
         key.powers[GROUP - 1 - i] = [low, high];
         key.middles[GROUP - 1 - i] = low ^ high;
     }
+    powers = [_mm_setzero_si128(); GROUP];
+    zeroize::optimization_barrier(&powers);
     key
 }
 

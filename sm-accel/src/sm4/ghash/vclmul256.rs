@@ -67,6 +67,8 @@ fn prepare(h: u128) -> Key {
         key.middles[at] = to_words(_mm256_castsi256_si128(middle));
         key.middles[at + 1] = to_words(_mm256_extracti128_si256::<1>(middle));
     }
+    pairs = [_mm256_setzero_si256(); GROUP / 2];
+    zeroize::optimization_barrier(&pairs);
     key
 }
 

@@ -69,6 +69,8 @@ fn prepare(h: u128) -> Key {
         powers[2] = to_words(_mm512_extracti64x2_epi64::<2>(*four));
         powers[3] = to_words(_mm512_extracti64x2_epi64::<3>(*four));
     }
+    fours = [_mm512_setzero_si512(); GROUP / 4];
+    zeroize::optimization_barrier(&fours);
     key
 }
 

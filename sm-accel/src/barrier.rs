@@ -1,7 +1,7 @@
 //! A value that the compiler knows nothing about.
 //!
-//! Told that a mask is 0 or all ones, LLVM makes a branch of the selection: it did so in field additions. Behind
-//! this it must calculate.
+//! Told that a mask is 0 or all ones, LLVM makes a branch of the selection: it did so in field additions; and a comparison
+//! of several limbs it made into several branches. Behind this it must calculate.
 #![allow(unsafe_code, reason = "an empty piece of assembly")]
 
 /// `mask`, of which the compiler no longer knows that it has only two values.
