@@ -1,16 +1,20 @@
-//! Tokens: sm-jwt beside jsonwebtoken's ES256 and beside the bare SM2 operation on the same bytes.
+//! Tokens of about 500 bytes: sm-jwt beside jsonwebtoken's and josekit's ES256, and beside the bare signature over the same
+//! bytes: what a row takes more than `raw SM2` is everything but the arithmetic.
 
 use std::hint::black_box;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use family_benches::{CpuTime, computing};
+use josekit::jws::JwsHeader;
+use josekit::jwt::{JwtPayload, JwtPayloadValidator};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use p256::pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding};
 use serde::{Deserialize, Serialize};
+use sm_accel::sm2::{PreparedKey, SecretKey, TableSize};
 use sm_jwt::{
     Claims, ClaimsBuilder, KeyId, NoExtra, Profile, ReplayPolicy, Signer, SigningKey, TokenType,
-    UnverifiedToken, VerifiedToken, Verifier,
+    UnverifiedToken, VerifiedToken, Verifier, VerifierBuilder,
 };
 use sm2::dsa::signature::{RandomizedSigner, Verifier as _};
 use sm2::pkcs8::DecodePrivateKey;
@@ -37,13 +41,29 @@ struct Ours {
     signer: Signer,
     verifier: Verifier,
     claims: ClaimsBuilder,
+    /// The same key by RustCrypto.
     bare: sm2::dsa::SigningKey,
+    /// The same key by the arithmetic that sm-jwt stands on, with the tables that sm-jwt makes.
+    raw: sm_accel::sm2::SigningKey,
+    prepared: PreparedKey,
 }
 
 impl Ours {
     fn new() -> Self {
+        Self::with(|builder| builder)
+    }
+
+    /// With a verifier that remembers signatures.
+    fn caching() -> Self {
+        Self::with(|builder| builder.cache_signatures(1000))
+    }
+
+    fn with(change: impl FnOnce(VerifierBuilder) -> VerifierBuilder) -> Self {
         let key = SigningKey::generate().unwrap();
         let bare = sm2::SecretKey::from_pkcs8_der(&key.to_pkcs8_der()).unwrap();
+        let raw = SecretKey::from_bytes(&bare.to_bytes().into()).unwrap();
+        let raw = sm_accel::sm2::SigningKey::new(raw);
+        let prepared = raw.verifying_key().prepare(TableSize::Medium);
         let bare = sm2::dsa::SigningKey::new("1234567812345678", &bare).unwrap();
         let signer = Signer::new(key, KeyId::new("2026-01").unwrap(), Profile::default()).unwrap();
         let known = (
@@ -54,9 +74,8 @@ impl Ours {
         let verifier = Verifier::builder(TokenType::Access, ReplayPolicy::MultiUse)
             .issuer(ISSUER, [known])
             .audience(AUDIENCE)
-            .max_lifetime(Duration::from_secs(3600))
-            .build()
-            .unwrap();
+            .max_lifetime(Duration::from_secs(3600));
+        let verifier = change(verifier).build().unwrap();
         let claims = Claims::builder()
             .issuer(ISSUER)
             .subject("user-17")
@@ -69,6 +88,8 @@ impl Ours {
             verifier,
             claims,
             bare,
+            raw,
+            prepared,
         }
     }
 
@@ -86,6 +107,61 @@ impl Ours {
         self.bare
             .try_sign_with_rng(&mut getrandom::SysRng, message)
             .unwrap()
+    }
+}
+
+/// josekit over OpenSSL.
+struct Josekit {
+    signer: josekit::jws::alg::ecdsa::EcdsaJwsSigner,
+    verifier: josekit::jws::alg::ecdsa::EcdsaJwsVerifier,
+}
+
+impl Josekit {
+    fn new() -> Self {
+        let key = josekit::jws::ES256.generate_key_pair().unwrap();
+        Self {
+            signer: josekit::jws::ES256
+                .signer_from_pem(key.to_pem_private_key())
+                .unwrap(),
+            verifier: josekit::jws::ES256
+                .verifier_from_pem(key.to_pem_public_key())
+                .unwrap(),
+        }
+    }
+
+    fn sign(&self) -> String {
+        let mut id = [0_u8; 16];
+        getrandom::fill(&mut id).unwrap();
+        let mut header = JwsHeader::new();
+        header.set_token_type("JWT");
+        header.set_key_id("2026-01");
+        let now = SystemTime::now();
+        let mut payload = JwtPayload::new();
+        payload.set_issuer(ISSUER);
+        payload.set_subject("user-17");
+        payload.set_audience(vec![AUDIENCE]);
+        payload.set_expires_at(&(now + Duration::from_secs(3600)));
+        payload.set_issued_at(&now);
+        payload.set_not_before(&now);
+        payload.set_jwt_id(format!("{:032x}", u128::from_be_bytes(id)));
+        payload
+            .set_claim("tenant_id", Some("branch-0755".into()))
+            .unwrap();
+        payload
+            .set_claim("roles", Some(serde_json::json!(["teller", "auditor"])))
+            .unwrap();
+        josekit::jwt::encode_with_signer(&payload, &header, &self.signer).unwrap()
+    }
+
+    fn verify(&self, token: &str) -> JwtPayload {
+        let (payload, _) = josekit::jwt::decode_with_verifier(token, &self.verifier).unwrap();
+        // A validator holds one time: a service makes one for each token.
+        let mut validator = JwtPayloadValidator::new();
+        validator.set_issuer(ISSUER);
+        validator.set_audience(AUDIENCE);
+        validator.set_base_time(SystemTime::now());
+        validator.validate(&payload).unwrap();
+        payload
     }
 }
 
@@ -146,22 +222,30 @@ impl Peer {
 fn sign(c: &mut Criterion<CpuTime>) {
     let ours = Ours::new();
     let peer = Peer::new();
+    let josekit = Josekit::new();
     let token = ours.sign();
     let (message, _) = token.rsplit_once('.').unwrap();
 
     let mut group = c.benchmark_group("token sign");
     group.throughput(Throughput::Elements(1));
     group.bench_function("sm-jwt", |b| b.iter(|| ours.sign()));
-    group.bench_function("bare sm2", |b| {
+    group.bench_function("raw SM2", |b| {
+        b.iter(|| ours.raw.sign(black_box(message.as_bytes())).unwrap());
+    });
+    group.bench_function("RustCrypto sm2", |b| {
         b.iter(|| ours.bare_sign(black_box(message.as_bytes())));
     });
-    group.bench_function("jsonwebtoken ES256", |b| b.iter(|| peer.sign()));
+    group.bench_function("jsonwebtoken ES256 (aws-lc)", |b| b.iter(|| peer.sign()));
+    group.bench_function("josekit ES256 (OpenSSL)", |b| b.iter(|| josekit.sign()));
     group.finish();
 }
 
 fn verify(c: &mut Criterion<CpuTime>) {
     let ours = Ours::new();
+    let cached = Ours::caching();
     let peer = Peer::new();
+    let josekit = Josekit::new();
+    let josekit_token = josekit.sign();
     let token = ours.sign();
     let (message, _) = token.rsplit_once('.').unwrap();
     let signature = ours.bare_sign(message.as_bytes());
@@ -176,14 +260,32 @@ fn verify(c: &mut Criterion<CpuTime>) {
             ours.verifier.verify(unverified).unwrap()
         });
     });
-    group.bench_function("bare sm2", |b| {
+    group.bench_function("raw SM2", |b| {
+        let raw = sm_accel::sm2::Signature::from_slice(&signature.to_bytes()).unwrap();
+        b.iter(|| {
+            ours.prepared
+                .verify(black_box(message.as_bytes()), &raw)
+                .unwrap()
+        });
+    });
+    group.bench_function("sm-jwt, signature cached", |b| {
+        let token = cached.sign();
+        b.iter(|| -> VerifiedToken {
+            let unverified = cached.parse(black_box(&token));
+            cached.verifier.verify(unverified).unwrap()
+        });
+    });
+    group.bench_function("RustCrypto sm2", |b| {
         b.iter(|| {
             key.verify(black_box(message.as_bytes()), &signature)
                 .unwrap()
         });
     });
-    group.bench_function("jsonwebtoken ES256", |b| {
+    group.bench_function("jsonwebtoken ES256 (aws-lc)", |b| {
         b.iter(|| peer.verify(black_box(&peer_token)));
+    });
+    group.bench_function("josekit ES256 (OpenSSL)", |b| {
+        b.iter(|| josekit.verify(black_box(&josekit_token)));
     });
     group.finish();
 }
@@ -210,14 +312,29 @@ fn verify_many(c: &mut Criterion<CpuTime>) {
             verified
         });
     });
-    group.bench_function("bare sm2", |b| {
+    group.bench_function("raw SM2", |b| {
+        let raw: Vec<_> = bare
+            .iter()
+            .map(|(message, signature)| {
+                let bytes = signature.to_bytes();
+                let raw = sm_accel::sm2::Signature::from_slice(&bytes).unwrap();
+                (*message, raw)
+            })
+            .collect();
+        b.iter(|| {
+            for (message, signature) in black_box(&raw) {
+                ours.prepared.verify(message, signature).unwrap();
+            }
+        });
+    });
+    group.bench_function("RustCrypto sm2", |b| {
         b.iter(|| {
             for (message, signature) in black_box(&bare) {
                 key.verify(message, signature).unwrap();
             }
         });
     });
-    group.bench_function("jsonwebtoken ES256", |b| {
+    group.bench_function("jsonwebtoken ES256 (aws-lc)", |b| {
         b.iter(|| {
             let verified = peer_tokens.iter().map(|token| peer.verify(token));
             verified.collect::<Vec<_>>()

@@ -4,9 +4,10 @@ use std::fmt;
 use std::io::{Read, Write};
 use std::path::Path;
 
-/// Exit code of every binary for bad input (malformed, or refused by a check).
+/// Exit code of the services and the demo for bad input (malformed, or refused by a check). `bankctl` has exit codes of its
+/// own: whether the answer is no is another matter than what went wrong.
 pub const EXIT_BAD_INPUT: u8 = 2;
-/// Exit code of every binary when something else went wrong: a service failed, a step differed.
+/// Exit code of the services and the demo when something else went wrong: a service failed, a step differed.
 pub const EXIT_FAILURE: u8 = 1;
 
 /// Input that cannot be used: where, and why.
@@ -19,6 +20,8 @@ pub struct BadInput {
     pub line: u64,
     /// What is wrong, without secret or personal values.
     pub reason: String,
+    /// A stable name for what is wrong, where there is one.
+    pub code: Option<&'static str>,
 }
 
 struct Place<'a>(&'a str, u64);
@@ -40,6 +43,7 @@ impl BadInput {
             source_name: source_name.into(),
             line: 0,
             reason: reason.to_string(),
+            code: None,
         }
     }
 
@@ -49,12 +53,20 @@ impl BadInput {
             source_name: source_name.into(),
             line,
             reason: reason.to_string(),
+            code: None,
         }
     }
 
     /// An error about a file.
     pub fn file(path: &Path, reason: impl fmt::Display) -> Self {
         Self::new(path.display().to_string(), reason)
+    }
+
+    /// With a stable name for what is wrong.
+    #[must_use]
+    pub fn coded(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
+        self
     }
 }
 
@@ -76,7 +88,7 @@ impl Failure {
     }
 }
 
-/// Ends a binary: prints the error on standard error and picks the exit code.
+/// Ends a service or the demo: prints the error on standard error and picks the exit code.
 pub fn exit_code(name: &str, result: Result<(), Failure>) -> std::process::ExitCode {
     match result {
         Ok(()) => std::process::ExitCode::SUCCESS,
@@ -130,6 +142,20 @@ pub enum Replace {
     No,
 }
 
+/// Whether a name is free for [`Replace::No`], which asks again when it writes.
+///
+/// # Errors
+/// [`BadInput`] that names the file.
+pub fn must_be_new(path: &Path) -> Result<(), BadInput> {
+    // What a name links to does not count: a name is taken by a link that leads nowhere.
+    match path.symlink_metadata() {
+        Ok(_) => Err(BadInput::file(path, NEVER_OVERWRITTEN)),
+        Err(_) => Ok(()),
+    }
+}
+
+const NEVER_OVERWRITTEN: &str = "the file exists, and is never overwritten";
+
 /// Writes a file as a whole or not at all: a temporary file beside it, synced, then moved.
 ///
 /// `secret` makes it readable for its owner only.
@@ -176,6 +202,11 @@ pub fn write_output(
     };
     let written = write();
     let removed = std::fs::remove_file(&temporary);
+    if let (Err(error), Replace::No) = (&written, replace)
+        && error.kind() == std::io::ErrorKind::AlreadyExists
+    {
+        must_be_new(path)?;
+    }
     written.map_err(|e| named(&e))?;
     match removed {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(named(&e)),

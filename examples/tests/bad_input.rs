@@ -1,10 +1,13 @@
-//! Bad input of every kind: a place, a reason, exit code 2, and good files left whole.
+//! Bad input of every kind: a place, a reason, exit code 2 (1 where the answer is no), and good files left whole.
 #![allow(clippy::unwrap_used)]
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
+use examples::config::CoreBankingConfig;
+use sm_fieldcrypt::{FieldContext, FileStore, KeyRing, KeyUser, SoftwareKek};
 use tempfile::TempDir;
 
 const BANKCTL: &str = env!("CARGO_BIN_EXE_bankctl");
@@ -52,6 +55,17 @@ fn refused(output: &Output, expected: &[&str]) {
     for text in expected {
         assert!(error.contains(text), "`{text}` is not in: {error}");
     }
+}
+
+/// Asserts exit code 1: the input was read, and the answer is no.
+#[track_caller]
+fn answered_no(output: &Output, expected: &str) {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(
+        error.starts_with("bankctl: no: ") && error.contains(expected),
+        "{error}"
+    );
 }
 
 fn bankctl(args: &[&str], path: &Path) -> Output {
@@ -220,6 +234,53 @@ fn malformed_ciphertext() {
     );
 }
 
+/// A value that is opened in its own cell alone.
+#[tokio::test]
+async fn a_ciphertext_of_another_cell() {
+    let set_up = SetUp::new();
+    let config = CoreBankingConfig::load(&set_up.path("core-banking.toml")).unwrap();
+    let passphrase = config.kek_passphrase.load().unwrap();
+    let kek = SoftwareKek::open(&config.kek, passphrase.expose()).unwrap();
+    let store = FileStore::new(&config.field_keys);
+    let mut ring = KeyRing::builder(Arc::new(kek), Arc::new(store));
+    for class in examples::core_banking::fields::classes() {
+        ring = ring.class(class);
+    }
+    let ring = ring.build().await.unwrap();
+    let tenant = "jiangnan-bank";
+    let user = KeyUser::new("test");
+    ring.rotate("identity_number", None, &user).await.unwrap();
+    let key = ring.prepare("identity_number", tenant, &user).await;
+    let cell = FieldContext::new(tenant, "customers", "id_number").row("C000001");
+    let sealed = key.unwrap().seal(b"992511199001011234", &cell).unwrap();
+    let text = sm_fieldcrypt::to_text(&sealed);
+    drop(ring);
+
+    let path = set_up.path("core-banking.toml");
+    let open = |row: &str, text: &str| {
+        let row = format!("--row={row}");
+        let args = [
+            "field",
+            "--config",
+            path.to_str().unwrap(),
+            "--class=identity_number",
+            "--tenant=jiangnan-bank",
+            "--column=id_number",
+            &row,
+        ];
+        bankctl_with_input(&args, text)
+    };
+    let opened = open("C000001", &text);
+    assert_eq!(opened.status.code(), Some(0));
+    assert_eq!(opened.stdout, b"992511199001011234\n");
+    answered_no(&open("C000002", &text), "does not open");
+    let mut changed = sealed.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    let changed = open("C000001", &sm_fieldcrypt::to_text(&changed));
+    answered_no(&changed, "does not open");
+    assert!(changed.stdout.is_empty());
+}
+
 #[test]
 fn malformed_and_edited_audit_files() {
     let set_up = SetUp::new();
@@ -249,9 +310,9 @@ fn malformed_and_edited_audit_files() {
     let middle = edited.len() / 2;
     edited[middle] ^= 1;
     std::fs::write(&segment, &edited).unwrap();
-    refused(&bankctl(&args, &stream), &["not intact"]);
+    answered_no(&bankctl(&args, &stream), "not intact");
     std::fs::write(&segment, b"this is no segment").unwrap();
-    refused(&bankctl(&args, &stream), &["not intact"]);
+    answered_no(&bankctl(&args, &stream), "not intact");
     // The service refuses to write behind damage, and says where.
     std::fs::write(&segment, &edited).unwrap();
     let gateway = Command::new(env!("CARGO_BIN_EXE_gateway"))

@@ -188,7 +188,7 @@ async fn no_spelling_of_a_request_reaches_another_banks_row() {
             vec![lin.as_str(), lin.as_str()],
         ] {
             let answer = raw(service, request("GET", &targets[0], &both, "")).await;
-            assert_eq!(status(&answer), "401", "{answer}");
+            assert_eq!(status(&answer), "400", "{answer}");
             assert!(answer.contains("malformed_credentials"), "{answer}");
         }
         let answer = raw(service, request("GET", &targets[0], &[&lin], "")).await;

@@ -1,11 +1,14 @@
 //! Strict unpadded base64url (RFC 7515 section 2): no padding, no white space, zero trailing bits.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
+use zeroize::Zeroizing;
 
 use crate::error::Error;
 
 /// Marks a byte that is not of the alphabet; real values are below 64.
 const NONE: u8 = 0xFF;
+
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// The value of each byte.
 const VALUES: [u8; 256] = values();
@@ -13,11 +16,10 @@ const VALUES: [u8; 256] = values();
 // Evaluated by the compiler: an index out of bounds or an overflow would not build.
 #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 const fn values() -> [u8; 256] {
-    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut values = [NONE; 256];
     let mut value = 0;
     while value < 64 {
-        values[alphabet[value as usize] as usize] = value;
+        values[ALPHABET[value as usize] as usize] = value;
         value += 1;
     }
     values
@@ -32,14 +34,16 @@ pub(crate) fn decode(text: &str, what: &'static str) -> Result<Vec<u8>, Error> {
 
 fn decode_public(text: &[u8]) -> Option<Vec<u8>> {
     let value = |byte: u8| VALUES.get(usize::from(byte)).copied().unwrap_or(NONE);
-    let mut out = Vec::with_capacity((text.len() / 4).saturating_mul(3).saturating_add(2));
     let (chunks, rest) = text.as_chunks::<4>();
+    let len = chunks.len().saturating_mul(3);
+    let mut out = Vec::with_capacity(len.saturating_add(2));
+    out.resize(len, 0);
     // Marks of bytes outside the alphabet gather here; there is one branch at the end.
     let mut seen = 0;
-    for chunk in chunks {
+    for (chunk, bytes) in chunks.iter().zip(out.as_chunks_mut::<3>().0) {
         let [a, b, c, d] = chunk.map(value);
         seen |= a | b | c | d;
-        out.extend_from_slice(&[a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d]);
+        *bytes = [a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d];
     }
     match *rest {
         [] => {}
@@ -66,9 +70,60 @@ pub(crate) fn decode_exact(text: &str, out: &mut [u8]) -> Option<()> {
     (got == wanted).then_some(())
 }
 
-/// Encodes `bytes`.
+/// Encodes public bytes by table.
+///
+/// Not for secrets: the table is indexed by them. [`encode_secret`] is constant-time.
 pub(crate) fn encode(bytes: &[u8]) -> String {
-    Base64UrlUnpadded::encode_string(bytes)
+    let mut out = String::with_capacity(encoded_len(bytes.len()));
+    encode_into(bytes, &mut out);
+    out
+}
+
+/// The length of `len` bytes, encoded.
+pub(crate) fn encoded_len(len: usize) -> usize {
+    len.saturating_mul(4).div_ceil(3)
+}
+
+/// [`encode`] behind what is there.
+pub(crate) fn encode_into(bytes: &[u8], out: &mut String) {
+    let digit = |value: u8| {
+        ALPHABET
+            .get(usize::from(value & 63))
+            .copied()
+            .unwrap_or(b'A')
+    };
+    let (chunks, rest) = bytes.as_chunks::<3>();
+    let mut text = std::mem::take(out).into_bytes();
+    let start = text.len();
+    text.resize(start.saturating_add(chunks.len().saturating_mul(4)), 0);
+    let digits = text.get_mut(start..).unwrap_or_default();
+    for ([a, b, c], digits) in chunks.iter().zip(digits.as_chunks_mut::<4>().0) {
+        *digits = [a >> 2, a << 4 | b >> 4, b << 2 | c >> 6, *c].map(digit);
+    }
+    match *rest {
+        [a] => text.extend([a >> 2, a << 4].map(digit)),
+        [a, b] => text.extend([a >> 2, a << 4 | b >> 4, b << 2].map(digit)),
+        _ => {}
+    }
+    // It is: what was a string, and letters behind it.
+    *out = String::from_utf8(text).unwrap_or_default();
+}
+
+/// Decodes a secret of any length in constant time; `None` unless it is strict base64url.
+#[cfg(feature = "tower")]
+pub(crate) fn decode_secret(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(vec![0u8; text.len()]);
+    let len = Base64UrlUnpadded::decode(text, &mut bytes).ok()?.len();
+    bytes.truncate(len);
+    Some(bytes)
+}
+
+/// Appends a short secret, in constant time and through no other memory than what is wiped.
+pub(crate) fn encode_secret(bytes: &[u8; 32], out: &mut String) {
+    let mut buffer = Zeroizing::new([0u8; 43]);
+    if let Ok(text) = Base64UrlUnpadded::encode(bytes, &mut *buffer) {
+        out.push_str(text);
+    }
 }
 
 #[cfg(test)]
@@ -125,6 +180,14 @@ mod tests {
                 let theirs = Base64UrlUnpadded::decode_vec(&text).ok();
                 prop_assert_eq!(decode_public(text.as_bytes()), theirs);
             }
+        }
+
+        /// Against the constant-time encoder.
+        #[test]
+        fn differential_encoder(bytes in any::<Vec<u8>>()) {
+            let text = encode(&bytes);
+            prop_assert_eq!(text.len(), encoded_len(bytes.len()));
+            prop_assert_eq!(text, Base64UrlUnpadded::encode_string(&bytes));
         }
 
         #[test]

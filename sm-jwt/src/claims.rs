@@ -6,7 +6,9 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::confirmation::{Confirmation, ConfirmationSeed};
 use crate::error::Error;
+use crate::factor::Bound;
 use crate::json::{Fault, Guard, Seen};
 use crate::limits::Limits;
 
@@ -16,7 +18,7 @@ const WHAT: &str = "the payload";
 pub(crate) const MAX_TOKEN_ID_LEN: usize = 256;
 
 /// Every claim that this crate reads or sets itself.
-pub(crate) const OWN_CLAIMS: [&str; 14] = [
+pub(crate) const OWN_CLAIMS: [&str; 18] = [
     "iss",
     "sub",
     "aud",
@@ -31,6 +33,10 @@ pub(crate) const OWN_CLAIMS: [&str; 14] = [
     "amr",
     "acr",
     "auth_time",
+    "client_id",
+    "scope",
+    "sid",
+    "cnf",
 ];
 
 /// The claims of a token.
@@ -62,6 +68,14 @@ pub struct Claims {
     pub(crate) acr: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) auth_time: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) client_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scope: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cnf: Option<Confirmation>,
 }
 
 impl Claims {
@@ -155,17 +169,48 @@ impl Claims {
         self.auth_time
     }
 
+    /// `client_id`: the client that the token was issued to (RFC 9068).
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        self.client_id.as_deref()
+    }
+
+    /// The words of `scope` (RFC 6749 section 3.3).
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.scope.iter().flat_map(|scope| scope.split(' '))
+    }
+
+    /// Whether `scope` has this word.
+    #[must_use]
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.scopes().any(|held| held == scope)
+    }
+
+    /// `sid`: the session that the token belongs to; all refresh tokens that came from one another have the same.
+    #[must_use]
+    pub fn session(&self) -> Option<&str> {
+        self.sid.as_deref()
+    }
+
+    /// `cnf`: what the token is bound to.
+    #[must_use]
+    pub fn confirmation(&self) -> Option<&Confirmation> {
+        self.cnf.as_ref()
+    }
+
+    /// What a second factor's digest is bound to.
+    pub(crate) fn bound(&self) -> Bound<'_> {
+        Bound {
+            issuer: &self.iss,
+            subject: &self.sub,
+            token_id: &self.jti,
+        }
+    }
+
     /// Reads a decoded payload.
     pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, Error> {
-        let guard = Guard::new(limits);
-        let parsed = guard.read(bytes, ClaimsSeed(&guard), WHAT, |claim| Error::ClaimType {
-            claim,
-        })?;
-        let ext = match parsed.has_ext {
-            true => read_ext(bytes)?,
-            false => Map::new(),
-        };
-        let missing = |claim| Error::MissingClaim { claim };
+        let parsed = ParsedClaims::read(bytes, limits, WHAT)?;
+        let missing = Error::missing_claim;
         Ok(Self {
             iss: parsed.iss.ok_or(missing("iss"))?,
             sub: parsed.sub.ok_or(missing("sub"))?,
@@ -177,12 +222,26 @@ impl Claims {
             tenant_id: parsed.tenant_id,
             roles: parsed.roles,
             sm2_kid: parsed.sm2_kid,
-            ext,
+            ext: parsed.ext,
             amr: parsed.amr,
             acr: parsed.acr,
             auth_time: parsed.auth_time,
+            client_id: parsed.client_id,
+            scope: parsed.scope,
+            sid: parsed.sid,
+            cnf: parsed.cnf,
         })
     }
+}
+
+/// Whether `scope` is words of RFC 6749 section 3.3 with one space between them.
+pub(crate) fn is_scope(scope: &str) -> bool {
+    scope.split(' ').all(|word| {
+        !word.is_empty()
+            && word
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
+    })
 }
 
 /// Builds `ext` in a second pass over a payload that the guard has let through: serde_json's own
@@ -225,42 +284,62 @@ impl Serialize for NoExtra {
     }
 }
 
+/// The claims of a JSON object, each of the right type where it is there.
 #[derive(Default)]
-struct Parsed {
-    iss: Option<String>,
-    sub: Option<String>,
-    aud: Option<Vec<String>>,
-    exp: Option<u64>,
-    nbf: Option<u64>,
-    iat: Option<u64>,
-    jti: Option<String>,
-    tenant_id: Option<String>,
-    roles: Vec<String>,
-    sm2_kid: Option<String>,
+pub(crate) struct ParsedClaims {
+    pub(crate) iss: Option<String>,
+    pub(crate) sub: Option<String>,
+    pub(crate) aud: Option<Vec<String>>,
+    pub(crate) exp: Option<u64>,
+    pub(crate) nbf: Option<u64>,
+    pub(crate) iat: Option<u64>,
+    pub(crate) jti: Option<String>,
+    pub(crate) tenant_id: Option<String>,
+    pub(crate) roles: Vec<String>,
+    pub(crate) sm2_kid: Option<String>,
     has_ext: bool,
-    amr: Vec<String>,
-    acr: Option<String>,
-    auth_time: Option<u64>,
+    pub(crate) ext: Map<String, Value>,
+    pub(crate) amr: Vec<String>,
+    pub(crate) acr: Option<String>,
+    pub(crate) auth_time: Option<u64>,
+    pub(crate) client_id: Option<String>,
+    pub(crate) scope: Option<String>,
+    pub(crate) sid: Option<String>,
+    pub(crate) cnf: Option<Confirmation>,
+}
+
+impl ParsedClaims {
+    /// Reads an object strictly.
+    pub(crate) fn read(bytes: &[u8], limits: &Limits, what: &'static str) -> Result<Self, Error> {
+        let guard = Guard::new(limits);
+        let mut parsed = guard.read(bytes, ClaimsSeed(&guard), what, |claim| Error::ClaimType {
+            claim,
+        })?;
+        if parsed.has_ext {
+            parsed.ext = read_ext(bytes)?;
+        }
+        Ok(parsed)
+    }
 }
 
 struct ClaimsSeed<'g, 'l>(&'g Guard<'l>);
 
 impl<'de> DeserializeSeed<'de> for ClaimsSeed<'_, '_> {
-    type Value = Parsed;
+    type Value = ParsedClaims;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Parsed, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
 impl<'de> Visitor<'de> for ClaimsSeed<'_, '_> {
-    type Value = Parsed;
+    type Value = ParsedClaims;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Parsed, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let guard = self.0;
         guard.enter(1)?;
         let text = |map: &mut A, name| {
@@ -275,7 +354,7 @@ impl<'de> Visitor<'de> for ClaimsSeed<'_, '_> {
         let list = |map: &mut A, name, bare| map.next_value_seed(guard.strings(name, bare));
 
         let mut seen = Seen::default();
-        let mut claims = Parsed::default();
+        let mut claims = ParsedClaims::default();
         while let Some(name) = guard.next_name(&mut map, &mut seen)? {
             match &*name {
                 "iss" => claims.iss = text(&mut map, "iss")?,
@@ -310,6 +389,15 @@ impl<'de> Visitor<'de> for ClaimsSeed<'_, '_> {
                 "amr" => claims.amr = list(&mut map, "amr", false)?,
                 "acr" => claims.acr = text(&mut map, "acr")?,
                 "auth_time" => claims.auth_time = date(&mut map, "auth_time")?,
+                "client_id" => claims.client_id = text(&mut map, "client_id")?,
+                "scope" => {
+                    claims.scope = text(&mut map, "scope")?;
+                    if claims.scope.as_ref().is_some_and(|scope| !is_scope(scope)) {
+                        return Err(guard.fail(Fault::Type("scope")));
+                    }
+                }
+                "sid" => claims.sid = text(&mut map, "sid")?,
+                "cnf" => claims.cnf = Some(map.next_value_seed(ConfirmationSeed(guard))?),
                 _ => map.next_value_seed(guard.skip(2))?,
             }
         }
@@ -318,9 +406,9 @@ impl<'de> Visitor<'de> for ClaimsSeed<'_, '_> {
 }
 
 /// A NumericDate: a non-negative JSON integer; a fraction, an exponent or a sign is refused.
-struct DateSeed<'g, 'l> {
-    guard: &'g Guard<'l>,
-    name: &'static str,
+pub(crate) struct DateSeed<'g, 'l> {
+    pub(crate) guard: &'g Guard<'l>,
+    pub(crate) name: &'static str,
 }
 
 impl<'de> DeserializeSeed<'de> for DateSeed<'_, '_> {

@@ -5,9 +5,11 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::base64url;
-use crate::claims::{Claims, MAX_TOKEN_ID_LEN};
+use crate::claims::{Claims, MAX_TOKEN_ID_LEN, is_scope};
+use crate::confirmation::Confirmation;
 use crate::crypto;
 use crate::error::Error;
+use crate::factor::{self, Factor};
 
 impl Claims {
     /// Starts the claims of a new token.
@@ -36,6 +38,10 @@ pub struct ClaimsBuilder {
     amr: Vec<String>,
     acr: Option<String>,
     auth_time: Option<u64>,
+    client_id: Option<String>,
+    scope: String,
+    session: Option<String>,
+    confirmation: Option<Confirmation>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -135,23 +141,75 @@ impl ClaimsBuilder {
         self
     }
 
-    /// The claims of one token.
-    pub(crate) fn finish(&self, kid: &str, now: u64) -> Result<Claims, Error> {
+    /// `client_id`, the client that the token is issued to.
+    pub fn client_id(mut self, client: impl Into<String>) -> Self {
+        self.client_id = Some(client.into());
+        self
+    }
+
+    /// Adds a word, or words with a space between them, to `scope`.
+    pub fn scope(mut self, scope: &str) -> Self {
+        if !self.scope.is_empty() {
+            self.scope.push(' ');
+        }
+        self.scope.push_str(scope);
+        self
+    }
+
+    /// `sid`, the session that the token belongs to.
+    pub fn session(mut self, session: impl Into<String>) -> Self {
+        self.session = Some(session.into());
+        self
+    }
+
+    /// `cnf`, what the token is bound to. One that is empty, or was read with a member that this crate does not know, is
+    /// not signed.
+    pub fn confirmation(mut self, confirmation: Confirmation) -> Self {
+        self.confirmation = Some(confirmation);
+        self
+    }
+
+    /// Refuses the empty texts that [`Claims::parse`] refuses.
+    fn check_texts(&self) -> Result<(), Error> {
+        let is_empty = |text: &Option<String>| text.as_ref().is_some_and(String::is_empty);
+        let has_empty = |texts: &[String]| texts.iter().any(String::is_empty);
+        let wrong = [
+            ("aud", has_empty(&self.audience)),
+            ("roles", has_empty(&self.roles)),
+            ("amr", has_empty(&self.amr)),
+            ("tenant_id", is_empty(&self.tenant)),
+            ("acr", is_empty(&self.acr)),
+            ("client_id", is_empty(&self.client_id)),
+            ("sid", is_empty(&self.session)),
+        ];
+        match wrong.into_iter().find(|(_, wrong)| *wrong) {
+            Some((claim, _)) => Err(Error::ClaimType { claim }),
+            None => Ok(()),
+        }
+    }
+
+    /// The claims of one token: [`Claims::parse`] takes what they serialise to, limits aside.
+    pub(crate) fn finish(
+        &self,
+        kid: &str,
+        now: u64,
+        factor: Option<&Factor<'_>>,
+    ) -> Result<Claims, Error> {
         let required = |value: &String, claim| match value.as_str() {
-            "" => Err(Error::MissingClaim { claim }),
+            "" => Err(Error::missing_claim(claim)),
             _ => Ok(value.clone()),
         };
         let iat = self.issued_at.unwrap_or(now);
         let exp = match self.end {
             Some(End::After(lifetime)) => iat.saturating_add(lifetime.as_secs()),
             Some(End::At(exp)) => exp,
-            None => return Err(Error::MissingClaim { claim: "exp" }),
+            None => return Err(Error::missing_claim("exp")),
         };
         if exp <= iat {
             return Err(Error::Lifetime);
         }
         if self.audience.is_empty() {
-            return Err(Error::MissingClaim { claim: "aud" });
+            return Err(Error::missing_claim("aud"));
         }
         let jti = match &self.token_id {
             Some(id) if id.is_empty() || id.len() > MAX_TOKEN_ID_LEN => {
@@ -164,7 +222,24 @@ impl ClaimsBuilder {
                 base64url::encode(&random)
             }
         };
-        Ok(Claims {
+        if self.ext.contains_key(factor::MEMBER) {
+            return Err(Error::ExtraCollides {
+                name: "ext.factor".to_owned(),
+            });
+        }
+        // A member that is not known here would be lost, and the token bound to less than was read.
+        if self
+            .confirmation
+            .as_ref()
+            .is_some_and(Confirmation::is_unknown)
+        {
+            return Err(Error::UnknownConfirmation);
+        }
+        if !self.scope.is_empty() && !is_scope(&self.scope) {
+            return Err(Error::ClaimType { claim: "scope" });
+        }
+        self.check_texts()?;
+        let mut claims = Claims {
             iss: required(&self.issuer, "iss")?,
             sub: required(&self.subject, "sub")?,
             aud: self.audience.clone(),
@@ -179,6 +254,15 @@ impl ClaimsBuilder {
             amr: self.amr.clone(),
             acr: self.acr.clone(),
             auth_time: self.auth_time,
-        })
+            client_id: self.client_id.clone(),
+            scope: (!self.scope.is_empty()).then(|| self.scope.clone()),
+            sid: self.session.clone(),
+            cnf: self.confirmation.clone(),
+        };
+        if let Some(factor) = factor {
+            let member = factor.member(&claims.bound());
+            claims.ext.insert(factor::MEMBER.to_owned(), member);
+        }
+        Ok(claims)
     }
 }

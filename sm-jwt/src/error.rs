@@ -1,5 +1,7 @@
 //! What can go wrong, with a stable code for each kind.
 
+use std::borrow::Cow;
+
 use thiserror::Error as ThisError;
 
 /// Everything this crate refuses, and why.
@@ -95,6 +97,9 @@ pub enum Error {
     /// No such issuer is registered.
     #[error("the issuer is not registered")]
     UnknownIssuer,
+    /// The issuer has no set of keys that may be trusted now: none could be fetched, or the last one is too old.
+    #[error("no trusted keys of the issuer are at hand: {0}")]
+    KeysUnavailable(String),
     /// The issuer has no key with this identifier.
     #[error("the issuer has no key `{}`", kid.escape_debug())]
     UnknownKey {
@@ -108,11 +113,11 @@ pub enum Error {
     BadSignature,
 
     // --- the claims ---
-    /// A required claim is absent.
+    /// A required claim is absent or null.
     #[error("the claim `{claim}` is missing")]
     MissingClaim {
         /// The claim.
-        claim: &'static str,
+        claim: Cow<'static, str>,
     },
     /// A claim has the wrong JSON type or an impossible value.
     #[error("the claim `{claim}` has the wrong type or an impossible value")]
@@ -148,9 +153,57 @@ pub enum Error {
     #[error("the claim `sm2_kid` differs from the header's `kid`")]
     KidMismatch,
 
-    // --- single use ---
-    /// A single-use token was given to the offline [`verify`](crate::Verifier::verify): it is not
-    /// verified before its `jti` is consumed, so call [`accept`](crate::Verifier::accept).
+    /// `sub` is not the subject that was asked for.
+    #[error("the token is about another subject")]
+    WrongSubject,
+    /// The subject authenticated longer ago than the maximum.
+    #[error("the subject authenticated too long ago")]
+    AuthenticationTooOld,
+    /// `amr` or `acr` does not have what is asked for.
+    #[error("the subject did not authenticate in a way that is strong enough")]
+    AuthenticationTooWeak,
+
+    // --- what the token is bound to ---
+    /// A token must be bound to a certificate or key, and this one is not.
+    #[error("the token is bound to nothing")]
+    NotBound,
+    /// `cnf` has a member that this crate does not know, so that nobody can say whether it holds.
+    #[error("the token is bound by a method that is not known")]
+    UnknownConfirmation,
+    /// The token is bound to something, and the request proves possession of nothing like it.
+    #[error("the token is bound to a {what}, and the request has none")]
+    ProofMissing {
+        /// What is missing: `certificate`, `DPoP proof` or `second factor`.
+        what: &'static str,
+    },
+    /// What the request proves is not what the token is bound to.
+    #[error("the token is bound to another {what}")]
+    ProofMismatch {
+        /// What does not match: `certificate`, `DPoP key` or `second factor`.
+        what: &'static str,
+    },
+    /// A DPoP proof is wrong (RFC 9449 section 4.3).
+    #[error("the DPoP proof is wrong: {rule}")]
+    DpopProof {
+        /// The rule that it breaks.
+        rule: &'static str,
+    },
+    /// A DPoP proof cannot be read: its form, a part's base64 or JSON, or its key.
+    #[error("the DPoP proof cannot be read")]
+    DpopProofForm(#[source] Box<Error>),
+    /// A DPoP proof lacks a nonce of this server, or has an old one: the client is to try again with a new one.
+    #[error("the DPoP proof needs a nonce of this server")]
+    DpopNonce {
+        /// The nonce to use.
+        nonce: String,
+    },
+    /// The DPoP proof was used before.
+    #[error("the DPoP proof was used before")]
+    ProofReplayed,
+
+    // --- single use and revocation ---
+    /// A token was given to the offline [`verify`](crate::Verifier::verify) that is not verified before a `jti`, its own
+    /// or its DPoP proof's, is consumed: call [`accept`](crate::Verifier::accept).
     #[error("a single-use token must go through `accept`, which consumes its `jti`")]
     ReplayCheckRequired,
     /// The `jti` was consumed before.
@@ -158,15 +211,75 @@ pub enum Error {
     Replayed,
     /// The replay store could not say; the token is refused.
     #[error("the replay store could not record the token")]
-    ReplayStore(#[source] ReplayStoreError),
+    ReplayStore(#[source] StoreError),
+    /// A verifier with a revocation store was asked offline: call [`accept`](crate::Verifier::accept).
+    #[error(
+        "a token that may be revoked must go through `accept`, which asks the revocation store"
+    )]
+    RevocationCheckRequired,
+    /// The token, its session or its subject's older tokens were revoked.
+    #[error("the token was revoked")]
+    Revoked,
+    /// The revocation store could not say; the token is refused.
+    #[error("the revocation store could not answer")]
+    RevocationStore(#[source] StoreError),
+    /// A refresh token was used a second time: its whole session is revoked now.
+    #[error("the refresh token was used before; its session is revoked")]
+    RefreshReused,
+
+    // --- signed payloads ---
+    /// The JSON serialisation of a JWS has a member that is missing, of the wrong type, there too often, or in both headers.
+    #[error("the JWS's `{member}` is missing, of the wrong form, or does not go with the rest")]
+    JwsForm {
+        /// The member.
+        member: &'static str,
+    },
+    /// The header's `typ` is not the one that the verifier of payloads takes.
+    #[error("the header's `typ` is not the type of payload that is taken")]
+    PayloadType,
+    /// Fewer signatures hold than the rule wants, or not those that it names.
+    #[error("{hold} signatures hold, and {wanted} must")]
+    NotEnoughSignatures {
+        /// How many must hold.
+        wanted: usize,
+        /// How many hold.
+        hold: usize,
+    },
+
+    /// A signed manifest does not go with its file, or with what was asked for.
+    #[error("the artifact is refused: {rule}")]
+    Artifact {
+        /// The rule that it breaks.
+        rule: &'static str,
+    },
+    /// A file or stream could not be read.
+    #[error("reading failed")]
+    Io(#[source] std::io::Error),
+    // --- introspection ---
+    /// The token is empty or holds what no access token holds (RFC 6749 appendix A.12), so that nobody is asked about it.
+    #[error("the token is empty or holds a character that no access token holds")]
+    MalformedToken,
+    /// The issuer says that the token is not active: expired, revoked, made up or not for this service.
+    #[error("the issuer says that the token is not active")]
+    Inactive,
+    /// The issuer could not be asked about the token, or its answer is no good; the token is refused.
+    #[error("the token could not be introspected: {0}")]
+    Introspection(String),
 
     // --- what carried the token ---
-    /// The request holds no bearer token.
-    #[error("the request has no bearer token")]
+    /// The request holds no credentials of a kind that is taken.
+    #[error("the request has no credentials")]
     MissingCredentials,
-    /// The request's `Authorization` is given twice or is not `Bearer <token>`.
-    #[error("the request's authorization header is not exactly one bearer token")]
+    /// A header with credentials is given twice, or is not of its form.
+    #[error("the request's credentials are not exactly one of their form")]
     MalformedCredentials,
+
+    /// An API key is unknown, wrong, switched off or past its end. Deliberately without detail.
+    #[error("the API key is not good")]
+    BadApiKey,
+    /// The store of API keys could not say; the request is refused.
+    #[error("the store of API keys could not answer")]
+    ApiKeyStore(#[source] StoreError),
 
     // --- keys ---
     /// A key document could not be read.
@@ -200,12 +313,29 @@ pub enum Error {
         /// The claim.
         name: String,
     },
+    /// A bare signature was asked for over what a JWS's signature covers: it would make a token.
+    #[error(
+        "the message has the form of a JWS signing input, and its signature would make a token"
+    )]
+    TokenInput,
     /// The operating system gave no random bytes.
     #[error("the operating system's random generator failed")]
     Random,
+    /// An external signer failed.
+    #[error("the external signer failed")]
+    Signer(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// An external signer gave a signature that its public key does not verify.
+    #[error("the external signer gave a signature that does not verify")]
+    SignerGaveWrongSignature,
 }
 
 impl Error {
+    pub(crate) fn missing_claim(claim: &'static str) -> Self {
+        Self::MissingClaim {
+            claim: Cow::Borrowed(claim),
+        }
+    }
+
     /// A short stable name of the rule that failed, for metrics and audit records.
     ///
     /// Codes are lower-case ASCII letters, digits and underscores, and do not change between releases.
@@ -227,6 +357,7 @@ impl Error {
             Self::CurveMismatch => "curve_mismatch",
             Self::TypeMismatch { .. } => "type_mismatch",
             Self::UnknownIssuer => "unknown_issuer",
+            Self::KeysUnavailable(_) => "keys_unavailable",
             Self::UnknownKey { .. } => "unknown_key",
             Self::BadSignature => "bad_signature",
             Self::MissingClaim { .. } => "missing_claim",
@@ -239,34 +370,97 @@ impl Error {
             Self::Lifetime => "bad_lifetime",
             Self::WrongAudience => "wrong_audience",
             Self::KidMismatch => "kid_mismatch",
+            Self::WrongSubject => "wrong_subject",
+            Self::AuthenticationTooOld => "authentication_too_old",
+            Self::AuthenticationTooWeak => "authentication_too_weak",
+            Self::NotBound => "not_bound",
+            Self::UnknownConfirmation => "unknown_confirmation",
+            Self::ProofMissing { .. } => "proof_missing",
+            Self::ProofMismatch { .. } => "proof_mismatch",
+            Self::DpopProof { .. } => "bad_dpop_proof",
+            Self::DpopProofForm(_) => "unreadable_dpop_proof",
+            Self::DpopNonce { .. } => "dpop_nonce_required",
+            Self::ProofReplayed => "dpop_proof_replayed",
             Self::ReplayCheckRequired => "replay_check_required",
             Self::Replayed => "replayed",
             Self::ReplayStore(_) => "replay_store_failed",
+            Self::RevocationCheckRequired => "revocation_check_required",
+            Self::Revoked => "revoked",
+            Self::RevocationStore(_) => "revocation_store_failed",
+            Self::RefreshReused => "refresh_reused",
+            Self::JwsForm { .. } => "bad_jws_form",
+            Self::PayloadType => "payload_type_mismatch",
+            Self::NotEnoughSignatures { .. } => "not_enough_signatures",
+            Self::Artifact { .. } => "bad_artifact",
+            Self::Io(_) => "io_failed",
+            Self::MalformedToken => "malformed_token",
+            Self::Inactive => "inactive_token",
+            Self::Introspection(_) => "introspection_failed",
             Self::MissingCredentials => "missing_credentials",
             Self::MalformedCredentials => "malformed_credentials",
+            Self::BadApiKey => "bad_api_key",
+            Self::ApiKeyStore(_) => "api_key_store_failed",
             Self::Key { .. } => "bad_key",
             Self::WrongAlgorithm { .. } => "wrong_key_algorithm",
             Self::Config(_) => "bad_configuration",
             Self::ExtraCollides { .. } => "extra_claim_collides",
+            Self::TokenInput => "token_signing_input",
             Self::Random => "random_failed",
+            Self::Signer(_) => "signer_failed",
+            Self::SignerGaveWrongSignature => "signer_gave_wrong_signature",
         }
+    }
+
+    /// Whether the same request may well succeed later, because something this side stands on failed: a store, a fetch
+    /// of keys, an introspection, the random generator.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            // A single-use token of an earlier time stays refused, and a store is not set up otherwise by waiting.
+            Self::ReplayStore(StoreError::IssuedBeforeStart | StoreError::WrongSetup(_))
+            | Self::RevocationStore(StoreError::WrongSetup(_))
+            | Self::ApiKeyStore(StoreError::WrongSetup(_)) => false,
+            Self::KeysUnavailable(_)
+            | Self::ReplayStore(_)
+            | Self::RevocationStore(_)
+            | Self::ApiKeyStore(_)
+            | Self::Introspection(_)
+            | Self::Signer(_)
+            | Self::Random => true,
+            _ => false,
+        }
+    }
+
+    /// Whether this side was set up wrongly, which no client can help.
+    #[cfg(feature = "tower")]
+    pub(crate) fn is_wrong_setup(&self) -> bool {
+        matches!(
+            self,
+            Self::Config(_)
+                | Self::ReplayStore(StoreError::WrongSetup(_))
+                | Self::RevocationStore(StoreError::WrongSetup(_))
+                | Self::ApiKeyStore(StoreError::WrongSetup(_))
+        )
     }
 }
 
-/// Why a replay store could not decide. Every case refuses the token.
+/// Why a store could not decide or record. Every case refuses the token.
 #[derive(Debug, ThisError)]
 #[non_exhaustive]
-pub enum ReplayStoreError {
+pub enum StoreError {
     /// The store holds as many live entries as it may. It refuses; it never evicts a live entry.
-    #[error("the replay store is full")]
+    #[error("the store is full")]
     Full,
     /// The clock went back behind a time up to which entries were already forgotten.
     #[error("the clock went back behind entries that were already forgotten")]
     ClockWentBack,
     /// The token was issued before the store began: it may have been consumed in an earlier life.
-    #[error("the token was issued before the replay store started")]
+    #[error("the token was issued before the store started")]
     IssuedBeforeStart,
+    /// The store's server is set up in a way that would lose entries, or its clock is wrong.
+    #[error("the store must not be used as it is set up: {0}")]
+    WrongSetup(String),
     /// The store cannot be reached or failed.
-    #[error("the replay store is unavailable")]
+    #[error("the store is unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

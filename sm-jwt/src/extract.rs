@@ -9,8 +9,9 @@ use http::StatusCode;
 use http::header::{HeaderValue, WWW_AUTHENTICATE};
 use http::request::Parts;
 
+use crate::authenticator::Identity;
 use crate::claims::NoExtra;
-use crate::verifier::VerifiedToken;
+use crate::verified::VerifiedToken;
 
 /// The request's verified token; 401 when there is none.
 ///
@@ -40,6 +41,23 @@ impl IntoResponse for NotAuthenticated {
     fn into_response(self) -> Response {
         let challenge = HeaderValue::from_static("Bearer");
         (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, challenge)]).into_response()
+    }
+}
+
+/// Who asks, whichever way that was found out; 401 when nobody found out.
+impl<S: Send + Sync> FromRequestParts<S> for Identity {
+    type Rejection = NotAuthenticated;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, NotAuthenticated> {
+        parts.extensions.get().cloned().ok_or(NotAuthenticated)
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Identity {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
+        Ok(parts.extensions.get().cloned())
     }
 }
 

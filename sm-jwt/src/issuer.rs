@@ -1,43 +1,58 @@
-//! Registered issuers and their keys, each with its profile.
+//! Registered issuers, and where the keys of each come from.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::error::Error;
 use crate::key_id::KeyId;
+use crate::key_set::KeySet;
 use crate::keys::VerifyingKey;
 use crate::profile::Profile;
+use crate::resolver::{KeyResolver, SharedKeySet};
+use crate::trusted_key::TrustedKey;
 
-/// A key as it was registered, ready for use: its Z is computed once.
-#[derive(Clone)]
-pub(crate) struct RegisteredKey {
-    pub(crate) key: VerifyingKey,
-    pub(crate) profile: Profile,
-    pub(crate) z: [u8; 32],
-}
-
-impl RegisteredKey {
-    pub(crate) fn new(key: VerifyingKey, profile: Profile) -> Result<Self, Error> {
-        let z = key
-            .point()
-            .z(profile.user_id())
-            .ok_or_else(|| Error::Config("the profile's user id is too long".to_owned()))?;
-        Ok(Self { key, profile, z })
-    }
-}
-
-/// Issuer name to key identifier to key.
+/// Issuer name to keys.
 #[derive(Default)]
 pub(crate) struct Issuers {
-    by_name: HashMap<String, HashMap<KeyId, RegisteredKey>>,
+    by_name: HashMap<String, Arc<dyn KeyResolver>>,
     /// One key, one registration: a key under two names would be one key with two uses.
-    keys: HashSet<VerifyingKey>,
+    keys: HashSet<[u8; 65]>,
+}
+
+/// A key as it was chosen for a token, from one set.
+pub(crate) struct Chosen {
+    pub(crate) key: TrustedKey,
+    /// Of the set that the key is from.
+    pub(crate) generation: u64,
 }
 
 impl Issuers {
+    /// An issuer whose keys stay.
     pub(crate) fn add(
         &mut self,
         name: String,
         keys: impl IntoIterator<Item = (KeyId, VerifyingKey, Profile)>,
+    ) -> Result<(), Error> {
+        let keys = KeySet::new(keys)?;
+        if keys.is_empty() {
+            return Err(Error::Config(format!("the issuer `{name}` has no key")));
+        }
+        for key in keys.iter() {
+            if !self.keys.insert(key.key().to_sec1_bytes()) {
+                return Err(Error::Config(format!(
+                    "the public key of `{}` is registered twice",
+                    key.kid()
+                )));
+            }
+        }
+        self.add_resolver(name, Arc::new(SharedKeySet::new(keys)))
+    }
+
+    /// An issuer whose keys come and go.
+    pub(crate) fn add_resolver(
+        &mut self,
+        name: String,
+        keys: Arc<dyn KeyResolver>,
     ) -> Result<(), Error> {
         if name.is_empty() {
             return Err(Error::Config("an issuer's name is empty".to_owned()));
@@ -45,24 +60,7 @@ impl Issuers {
         if self.by_name.contains_key(&name) {
             return Err(Error::Config(format!("the issuer `{name}` is given twice")));
         }
-        let mut by_kid = HashMap::new();
-        for (kid, key, profile) in keys {
-            if !self.keys.insert(key.clone()) {
-                return Err(Error::Config(format!(
-                    "the public key of `{kid}` is registered twice"
-                )));
-            }
-            let registered = RegisteredKey::new(key, profile)?;
-            if by_kid.insert(kid.clone(), registered).is_some() {
-                return Err(Error::Config(format!(
-                    "the issuer `{name}` has two keys named `{kid}`"
-                )));
-            }
-        }
-        if by_kid.is_empty() {
-            return Err(Error::Config(format!("the issuer `{name}` has no key")));
-        }
-        self.by_name.insert(name, by_kid);
+        self.by_name.insert(name, keys);
         Ok(())
     }
 
@@ -70,14 +68,23 @@ impl Issuers {
         self.by_name.is_empty()
     }
 
-    /// The key that an unverified issuer and key identifier name.
-    pub(crate) fn find(&self, issuer: &str, kid: &str) -> Result<&RegisteredKey, Error> {
+    /// Where an unverified issuer's keys come from.
+    pub(crate) fn resolver(&self, issuer: &str) -> Result<&dyn KeyResolver, Error> {
         self.by_name
             .get(issuer)
-            .ok_or(Error::UnknownIssuer)?
-            .get(kid)
-            .ok_or_else(|| Error::UnknownKey {
-                kid: kid.to_owned(),
-            })
+            .map(|keys| &**keys)
+            .ok_or(Error::UnknownIssuer)
+    }
+
+    /// The key that an unverified issuer and key identifier name.
+    pub(crate) fn find(&self, issuer: &str, kid: &str) -> Result<Chosen, Error> {
+        let keys = self.resolver(issuer)?.current()?;
+        let key = keys.get(kid).ok_or_else(|| Error::UnknownKey {
+            kid: kid.to_owned(),
+        })?;
+        Ok(Chosen {
+            key: key.clone(),
+            generation: keys.generation(),
+        })
     }
 }

@@ -129,6 +129,7 @@ impl<'l> Guard<'l> {
             guard: self,
             name,
             bare,
+            depth: 2,
         }
     }
 }
@@ -159,6 +160,10 @@ impl<'de> Seen<'de> {
         }
         if self.few.contains(&name) {
             return false;
+        }
+        if self.few.is_empty() {
+            // A token's object has about a dozen members: room for them at once, not doubling by doubling.
+            self.few.reserve(16);
         }
         self.few.push(name);
         if self.few.len() > 24 {
@@ -234,6 +239,15 @@ pub(crate) struct StringsSeed<'g, 'l> {
     guard: &'g Guard<'l>,
     name: &'static str,
     bare: bool,
+    depth: usize,
+}
+
+impl StringsSeed<'_, '_> {
+    /// In an object that is nested itself.
+    pub(crate) fn at(mut self, depth: usize) -> Self {
+        self.depth = depth;
+        self
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for StringsSeed<'_, '_> {
@@ -262,7 +276,7 @@ impl<'de> Visitor<'de> for StringsSeed<'_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        self.guard.enter(2)?;
+        self.guard.enter(self.depth)?;
         let mut list = Vec::new();
         while let Some(text) = seq.next_element_seed(self.guard.string(self.name))? {
             self.guard.count()?;

@@ -6,13 +6,13 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use zeroize::Zeroizing;
 
 use crate::base64url;
-use crate::crypto::{POINT_LEN, sm3};
+use crate::crypto::{POINT_LEN, sha256, sm3};
 use crate::error::Error;
 use crate::json::{Fault, Guard, Seen};
 use crate::key_id::KeyId;
 use crate::keys::{SigningKey, VerifyingKey};
 use crate::limits::Limits;
-use crate::profile::is_foreign;
+use crate::profile::is_known;
 
 const WHAT: &str = "JWK";
 
@@ -33,12 +33,7 @@ impl VerifyingKey {
     /// [`Error::WrongAlgorithm`] for another key type or curve, [`Error::Key`] for a malformed key
     /// or a point off the curve, and the errors of strict JSON.
     pub fn from_jwk(jwk: &str) -> Result<Self, Error> {
-        let parsed = Parsed::read(jwk)?;
-        if parsed.d.is_some() {
-            return Err(fail("it holds a private key where a public one is wanted"));
-        }
-        parsed.check_use("verify")?;
-        Self::from_point(&parsed.point()?, WHAT)
+        ParsedJwk::read(jwk)?.public_key()
     }
 
     /// Writes a public JWK for signatures, its `crv` spelled `SM2`.
@@ -59,10 +54,28 @@ impl VerifyingKey {
     /// specifications' `jkt` means.
     #[must_use]
     pub fn thumbprint_sm3(&self) -> String {
+        base64url::encode(&self.thumbprint_sm3_bytes())
+    }
+
+    /// The JWK thumbprint (RFC 7638) with SHA-256, in base64url: what `jkt` means (RFC 9449). The `crv` is spelled
+    /// `SM2` whatever the key was read from.
+    #[must_use]
+    pub fn thumbprint_sha256(&self) -> String {
+        base64url::encode(&self.thumbprint_sha256_bytes())
+    }
+
+    pub(crate) fn thumbprint_sha256_bytes(&self) -> [u8; 32] {
+        sha256(&[self.canonical_jwk().as_bytes()])
+    }
+
+    pub(crate) fn thumbprint_sm3_bytes(&self) -> [u8; 32] {
+        sm3(&[self.canonical_jwk().as_bytes()])
+    }
+
+    /// RFC 7638 section 3.2: the required members in lexicographic order, no white space.
+    pub(crate) fn canonical_jwk(&self) -> String {
         let [x, y] = coordinates(self);
-        // RFC 7638 section 3.2: the required members in lexicographic order, no white space.
-        let canonical = format!(r#"{{"crv":"SM2","kty":"EC","x":"{x}","y":"{y}"}}"#);
-        base64url::encode(&sm3(&[canonical.as_bytes()]))
+        format!(r#"{{"crv":"SM2","kty":"EC","x":"{x}","y":"{y}"}}"#)
     }
 }
 
@@ -74,12 +87,29 @@ impl SigningKey {
     /// As [`VerifyingKey::from_jwk`], and [`Error::Key`] when `d` is not in [1, n-2] or does not
     /// match `x` and `y`.
     pub fn from_jwk(jwk: &str) -> Result<Self, Error> {
-        let parsed = Parsed::read(jwk)?;
+        let parsed = ParsedJwk::read(jwk)?;
+        parsed.check_curve()?;
         parsed.check_use("sign")?;
         let text = parsed.d.ok_or(fail("it has no `d`"))?;
         let mut d = Zeroizing::new([0u8; 32]);
         base64url::decode_exact(text, &mut *d).ok_or(fail("`d` is not 32 bytes in base64url"))?;
         Self::from_parts(&d, Some(&parsed.point()?), WHAT)
+    }
+
+    /// Writes a private JWK for signatures, its `crv` spelled `SM2`.
+    ///
+    /// The text is the key: keep it out of logs, and let the wrapper wipe it.
+    #[must_use]
+    pub fn to_jwk(&self, kid: Option<&KeyId>) -> Zeroizing<String> {
+        let public = self.verifying_key().to_jwk(kid);
+        let d = self.secret().to_bytes();
+        // Room from the start: a text that grows leaves copies behind.
+        let mut jwk = Zeroizing::new(String::with_capacity(public.len().saturating_add(64)));
+        jwk.push_str(public.strip_suffix('}').unwrap_or_default());
+        jwk.push_str(",\"d\":\"");
+        base64url::encode_secret(&d, &mut jwk);
+        jwk.push_str("\"}");
+        jwk
     }
 }
 
@@ -98,7 +128,7 @@ fn fail(why: &'static str) -> Error {
 
 /// The members that matter, borrowed from the text so that no copy of `d` is left behind.
 #[derive(Default)]
-struct Parsed<'de> {
+pub(crate) struct ParsedJwk<'de> {
     kty: Option<&'de str>,
     crv: Option<&'de str>,
     x: Option<&'de str>,
@@ -106,10 +136,11 @@ struct Parsed<'de> {
     d: Option<&'de str>,
     usage: Option<&'de str>,
     alg: Option<&'de str>,
+    kid: Option<String>,
     key_ops: Option<Vec<String>>,
 }
 
-impl<'de> Parsed<'de> {
+impl<'de> ParsedJwk<'de> {
     fn read(jwk: &'de str) -> Result<Self, Error> {
         if jwk.len() > MAX_LEN {
             return Err(Error::TooLarge {
@@ -119,9 +150,47 @@ impl<'de> Parsed<'de> {
         }
         let limits = Limits::default();
         let guard = Guard::new(&limits);
-        let parsed = guard.read(jwk.as_bytes(), JwkSeed(&guard), WHAT, |_| {
+        guard.read(jwk.as_bytes(), JwkSeed::new(&guard, 1), WHAT, |_| {
             fail("a member is not a plain string or list of strings")
-        })?;
+        })
+    }
+
+    /// `kid`.
+    pub(crate) fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
+    /// `alg`.
+    pub(crate) fn alg(&self) -> Option<&str> {
+        self.alg
+    }
+
+    /// Whether it is of another kind, or for another use, than verifying SM2 signatures: such keys stand in sets beside
+    /// those that matter. A private SM2 key is never one of them, whatever its use.
+    pub(crate) fn is_foreign(&self) -> bool {
+        let for_other_use =
+            || self.usage.is_some_and(|usage| usage != "sig") || !self.allows("verify");
+        self.check_curve().is_err() || (self.d.is_none() && for_other_use())
+    }
+
+    /// Whether `key_ops`, if it is there, has this operation.
+    fn allows(&self, operation: &str) -> bool {
+        self.key_ops
+            .as_ref()
+            .is_none_or(|operations| operations.iter().any(|held| held == operation))
+    }
+
+    /// The public key, if it is for verifying SM2 signatures and no private one.
+    pub(crate) fn public_key(&self) -> Result<VerifyingKey, Error> {
+        self.check_curve()?;
+        if self.d.is_some() {
+            return Err(fail("it holds a private key where a public one is wanted"));
+        }
+        self.check_use("verify")?;
+        VerifyingKey::from_point(&self.point()?, WHAT)
+    }
+
+    fn check_curve(&self) -> Result<(), Error> {
         let wrong = |field, found: Option<&str>, expected| Error::WrongAlgorithm {
             what: WHAT,
             field,
@@ -130,17 +199,17 @@ impl<'de> Parsed<'de> {
             }),
             expected,
         };
-        if parsed.kty != Some("EC") {
-            return Err(wrong("`kty`", parsed.kty, "`EC`"));
+        if self.kty != Some("EC") {
+            return Err(wrong("`kty`", self.kty, "`EC`"));
         }
-        if !parsed.crv.is_some_and(|crv| CURVE_NAMES.contains(&crv)) {
+        if !self.crv.is_some_and(|crv| CURVE_NAMES.contains(&crv)) {
             return Err(wrong(
                 "`crv`",
-                parsed.crv,
+                self.crv,
                 "`SM2`, `sm2p256v1` or `SM2-P-256`",
             ));
         }
-        Ok(parsed)
+        Ok(())
     }
 
     /// One key, one use: a key that is marked for something else is refused (RFC 7517 section 4).
@@ -148,15 +217,13 @@ impl<'de> Parsed<'de> {
         if self.usage.is_some_and(|usage| usage != "sig") {
             return Err(fail("its `use` is not `sig`"));
         }
-        if self.alg.is_some_and(is_foreign) {
+        if self.alg.is_some_and(|alg| !is_known(alg)) {
             return Err(fail("its `alg` is not a name for SM2 with SM3"));
         }
-        match &self.key_ops {
-            Some(operations) if !operations.iter().any(|held| held == operation) => {
-                Err(fail("its `key_ops` do not allow this operation"))
-            }
-            _ => Ok(()),
+        if !self.allows(operation) {
+            return Err(fail("its `key_ops` do not allow this operation"));
         }
+        Ok(())
     }
 
     /// 04 ‖ x ‖ y.
@@ -174,10 +241,20 @@ impl<'de> Parsed<'de> {
     }
 }
 
-struct JwkSeed<'g, 'l>(&'g Guard<'l>);
+/// Reads a JWK that is nested at `depth`.
+pub(crate) struct JwkSeed<'g, 'l> {
+    guard: &'g Guard<'l>,
+    depth: usize,
+}
+
+impl<'g, 'l> JwkSeed<'g, 'l> {
+    pub(crate) fn new(guard: &'g Guard<'l>, depth: usize) -> Self {
+        Self { guard, depth }
+    }
+}
 
 impl<'de> DeserializeSeed<'de> for JwkSeed<'_, '_> {
-    type Value = Parsed<'de>;
+    type Value = ParsedJwk<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
@@ -185,18 +262,19 @@ impl<'de> DeserializeSeed<'de> for JwkSeed<'_, '_> {
 }
 
 impl<'de> Visitor<'de> for JwkSeed<'_, '_> {
-    type Value = Parsed<'de>;
+    type Value = ParsedJwk<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let guard = self.0;
-        guard.enter(1)?;
+        let guard = self.guard;
+        let below = self.depth.saturating_add(1);
+        guard.enter(self.depth)?;
         let text = |map: &mut A, name| map.next_value_seed(PlainSeed { guard, name }).map(Some);
         let mut seen = Seen::default();
-        let mut parsed = Parsed::default();
+        let mut parsed = ParsedJwk::default();
         while let Some(name) = guard.next_name(&mut map, &mut seen)? {
             match &*name {
                 "kty" => parsed.kty = text(&mut map, "kty")?,
@@ -207,9 +285,11 @@ impl<'de> Visitor<'de> for JwkSeed<'_, '_> {
                 "use" => parsed.usage = text(&mut map, "use")?,
                 "alg" => parsed.alg = text(&mut map, "alg")?,
                 "key_ops" => {
-                    parsed.key_ops = Some(map.next_value_seed(guard.strings("key_ops", false))?)
+                    let operations = guard.strings("key_ops", false).at(below);
+                    parsed.key_ops = Some(map.next_value_seed(operations)?);
                 }
-                _ => map.next_value_seed(guard.skip(2))?,
+                "kid" => parsed.kid = Some(map.next_value_seed(guard.string("kid"))?),
+                _ => map.next_value_seed(guard.skip(below))?,
             }
         }
         Ok(parsed)

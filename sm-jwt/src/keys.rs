@@ -103,21 +103,42 @@ impl SigningKey {
     /// The bytes are the key: keep them out of logs, and let the wrapper wipe them.
     #[must_use]
     pub fn to_pkcs8_der(&self) -> Zeroizing<Vec<u8>> {
-        let d = self.secret.to_bytes();
-        let public = der::tlv(der::BIT_STRING, &[&[0], self.public.point.sec1()]);
-        let d = Zeroizing::new(der::tlv(der::OCTET_STRING, &[&*d]));
-        let sec1 = Zeroizing::new(der::tlv(
-            der::SEQUENCE,
-            &[
-                &der::tlv(der::INTEGER, &[&[1]]),
-                &d,
-                &der::tlv(der::CONTEXT_1, &[&public]),
-            ],
-        ));
+        // The algorithm beside it names the curve.
+        let sec1 = self.sec1(&[]);
         let octets = Zeroizing::new(der::tlv(der::OCTET_STRING, &[&sec1]));
         Zeroizing::new(der::tlv(
             der::SEQUENCE,
             &[&der::tlv(der::INTEGER, &[&[0]]), &algorithm(), &octets],
+        ))
+    }
+
+    /// Writes a SEC1 `ECPrivateKey` (RFC 5915) with the curve's name and the public key inside.
+    ///
+    /// The bytes are the key, as those of [`to_pkcs8_der`](Self::to_pkcs8_der) are.
+    #[must_use]
+    pub fn to_sec1_der(&self) -> Zeroizing<Vec<u8>> {
+        let curve = der::tlv(der::OBJECT_IDENTIFIER, &[OID_SM2]);
+        self.sec1(&der::tlv(der::CONTEXT_0, &[&curve]))
+    }
+
+    /// Writes an `EC PRIVATE KEY` block.
+    #[must_use]
+    pub fn to_sec1_pem(&self) -> Zeroizing<String> {
+        pem::encode("EC PRIVATE KEY", &self.to_sec1_der())
+    }
+
+    fn sec1(&self, parameters: &[u8]) -> Zeroizing<Vec<u8>> {
+        let d = self.secret.to_bytes();
+        let public = der::tlv(der::BIT_STRING, &[&[0], self.public.point.sec1()]);
+        let d = Zeroizing::new(der::tlv(der::OCTET_STRING, &[&*d]));
+        Zeroizing::new(der::tlv(
+            der::SEQUENCE,
+            &[
+                &der::tlv(der::INTEGER, &[&[1]]),
+                &d,
+                parameters,
+                &der::tlv(der::CONTEXT_1, &[&public]),
+            ],
         ))
     }
 

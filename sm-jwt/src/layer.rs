@@ -1,43 +1,60 @@
-//! A tower layer that authenticates requests by bearer token (RFC 6750).
+//! A tower layer that authenticates requests.
 
 use std::fmt;
 use std::future::Future;
-use std::marker::PhantomData;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{Request, Response};
 use serde::de::DeserializeOwned;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::authenticator::{Authenticator, Identity};
 use crate::claims::NoExtra;
 use crate::error::Error;
-use crate::verifier::{VerifiedToken, Verifier};
+use crate::refusal::{EmptyRefusal, Refusal, RefusalResponse, sealed};
+use crate::token_authenticator::TokenAuthenticator;
+use crate::verifier::Verifier;
 
-/// Lets a request through only with a token that [`Verifier::accept`] accepts.
+/// Lets a request through only if an [`Authenticator`] knows who asks: by default with a token that
+/// [`Verifier::accept`] accepts.
 ///
-/// The service behind finds `VerifiedToken<C>` in the request's extensions; whatever was there of
-/// that type before is removed first. Every other request is answered at once, with the status and
-/// the `WWW-Authenticate` header of [`Refusal`], and with the [`Refusal`] itself in the *response's*
-/// extensions, so that an audit layer outside this one sees why.
+/// The service behind finds [`Identity`], and for tokens `VerifiedToken<C>`, in the request's extensions; whatever was there
+/// of these types before is removed first. Every other request is answered at once, with the status and the
+/// `WWW-Authenticate` header of [`Refusal`], and with the [`Refusal`] itself in the *response's* extensions, so that an
+/// audit layer outside this one sees why.
 pub struct AuthenticateLayer<C = NoExtra, R = EmptyRefusal> {
-    verifier: Arc<Verifier>,
+    authenticator: Arc<dyn Authenticator>,
     respond: Arc<R>,
-    custom: PhantomData<fn() -> C>,
+    custom: std::marker::PhantomData<fn() -> C>,
+}
+
+impl<C: DeserializeOwned + Send + Sync + 'static> AuthenticateLayer<C> {
+    /// A layer for bearer tokens that answers refusals with an empty body. For DPoP and second factors give
+    /// [`with`](AuthenticateLayer::with) a [`TokenAuthenticator`].
+    #[must_use]
+    pub fn new(verifier: Arc<Verifier>) -> Self {
+        Self::of(Arc::new(TokenAuthenticator::<C>::new(verifier)))
+    }
+}
+
+impl AuthenticateLayer {
+    /// A layer for any way to authenticate, such as a [`Chain`](crate::Chain).
+    #[must_use]
+    pub fn with(authenticator: Arc<dyn Authenticator>) -> Self {
+        Self::of(authenticator)
+    }
 }
 
 impl<C> AuthenticateLayer<C> {
-    /// A layer that answers refusals with an empty body.
-    #[must_use]
-    pub fn new(verifier: Arc<Verifier>) -> Self {
+    fn of(authenticator: Arc<dyn Authenticator>) -> Self {
         Self {
-            verifier,
+            authenticator,
             respond: Arc::new(EmptyRefusal),
-            custom: PhantomData,
+            custom: std::marker::PhantomData,
         }
     }
 }
@@ -51,9 +68,9 @@ impl<C, R> AuthenticateLayer<C, R> {
     #[must_use]
     pub fn on_refusal<H>(self, hook: H) -> AuthenticateLayer<C, H> {
         AuthenticateLayer {
-            verifier: self.verifier,
+            authenticator: self.authenticator,
             respond: Arc::new(hook),
-            custom: PhantomData,
+            custom: std::marker::PhantomData,
         }
     }
 }
@@ -61,9 +78,9 @@ impl<C, R> AuthenticateLayer<C, R> {
 impl<C, R> Clone for AuthenticateLayer<C, R> {
     fn clone(&self) -> Self {
         Self {
-            verifier: Arc::clone(&self.verifier),
+            authenticator: Arc::clone(&self.authenticator),
             respond: Arc::clone(&self.respond),
-            custom: PhantomData,
+            custom: std::marker::PhantomData,
         }
     }
 }
@@ -71,7 +88,7 @@ impl<C, R> Clone for AuthenticateLayer<C, R> {
 impl<C, R> fmt::Debug for AuthenticateLayer<C, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthenticateLayer")
-            .field("verifier", &self.verifier)
+            .field("authenticator", &self.authenticator)
             .finish_non_exhaustive()
     }
 }
@@ -107,7 +124,7 @@ impl<S, C, R, ReqBody, ResBody> Service<Request<ReqBody>> for Authenticate<S, C,
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
     S::Future: Send,
-    C: DeserializeOwned + Send + Sync + 'static,
+    C: 'static,
     R: RefusalResponse<ResBody>,
     ReqBody: Send + 'static,
     ResBody: 'static,
@@ -120,117 +137,34 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         // The instance that was polled ready is the one to call; its clone waits for the next poll.
         let fresh = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, fresh);
         let layer = self.layer.clone();
         Box::pin(async move {
-            request.extensions_mut().remove::<VerifiedToken<C>>();
-            let accepted = match bearer_token(request.headers()) {
-                Ok(token) => layer.verifier.accept::<C>(token).await,
-                Err(error) => Err(error),
+            let authenticator = &*layer.authenticator;
+            let (mut parts, body) = request.into_parts();
+            parts.extensions.remove::<Identity>();
+            authenticator.clear(&mut parts.extensions);
+            let refused = match authenticator.authenticate(&parts).await {
+                Ok(Some(authenticated)) => {
+                    authenticated.put_into(&mut parts.extensions);
+                    return inner.call(Request::from_parts(parts, body)).await;
+                }
+                Ok(None) => Error::MissingCredentials,
+                Err(error) => error,
             };
-            match accepted {
-                Ok(token) => {
-                    request.extensions_mut().insert(token);
-                    inner.call(request).await
-                }
-                Err(error) => {
-                    let refusal = Refusal(Arc::new(error));
-                    let mut response = layer.respond.response(&refusal);
-                    refusal.mark(&mut response);
-                    Ok(response)
-                }
-            }
+            let challenges = authenticator.challenges(&refused);
+            let nonce = match refused {
+                // Of the way that refused: another one in a chain has nonces of its own.
+                Error::DpopNonce { ref nonce } => Some(nonce.clone()),
+                _ => None,
+            };
+            let refusal = Refusal::new(refused, challenges, nonce);
+            let mut response = layer.respond.response(&refusal);
+            layer.respond.mark(refusal, &mut response, sealed::Token);
+            Ok(response)
         })
-    }
-}
-
-/// The one bearer token of a request: exactly one `Authorization` header, `Bearer`, one space or
-/// more, and a token without white space (RFC 6750 section 2.1; the scheme in any case, RFC 9110
-/// section 11.1).
-fn bearer_token(headers: &HeaderMap) -> Result<&str, Error> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let value = values.next().ok_or(Error::MissingCredentials)?;
-    if values.next().is_some() {
-        return Err(Error::MalformedCredentials);
-    }
-    let value = value.to_str().map_err(|_| Error::MalformedCredentials)?;
-    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-    if !scheme.eq_ignore_ascii_case("Bearer") {
-        return Err(Error::MissingCredentials);
-    }
-    let token = token.trim_start_matches(' ');
-    if token.is_empty() || token.contains([' ', '\t', ',']) {
-        return Err(Error::MalformedCredentials);
-    }
-    Ok(token)
-}
-
-/// Why a request was refused. It is in the extensions of the response.
-#[derive(Debug, Clone)]
-pub struct Refusal(Arc<Error>);
-
-impl Refusal {
-    /// The error of the verification.
-    #[must_use]
-    pub fn error(&self) -> &Error {
-        &self.0
-    }
-
-    /// 503 when the replay store failed, so that clients try again; 401 for all else.
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
-        match *self.0 {
-            Error::ReplayStore(_) => StatusCode::SERVICE_UNAVAILABLE,
-            _ => StatusCode::UNAUTHORIZED,
-        }
-    }
-
-    /// The challenge (RFC 6750 section 3): `Bearer` alone when there was no token, else
-    /// `Bearer error="invalid_token"`, without telling an attacker which rule failed.
-    #[must_use]
-    pub fn challenge(&self) -> Option<HeaderValue> {
-        let challenge = match *self.0 {
-            Error::ReplayStore(_) => return None,
-            Error::MissingCredentials => "Bearer",
-            _ => r#"Bearer error="invalid_token""#,
-        };
-        Some(HeaderValue::from_static(challenge))
-    }
-
-    fn mark<B>(self, response: &mut Response<B>) {
-        *response.status_mut() = self.status();
-        match self.challenge() {
-            Some(challenge) => response.headers_mut().insert(WWW_AUTHENTICATE, challenge),
-            None => response.headers_mut().remove(WWW_AUTHENTICATE),
-        };
-        response.extensions_mut().insert(self);
-    }
-}
-
-/// Builds the body of the response to a refusal.
-pub trait RefusalResponse<B>: Send + Sync + 'static {
-    /// The response; its status and challenge are set by the layer.
-    fn response(&self, refusal: &Refusal) -> Response<B>;
-}
-
-impl<B, F> RefusalResponse<B> for F
-where
-    F: Fn(&Refusal) -> Response<B> + Send + Sync + 'static,
-{
-    fn response(&self, refusal: &Refusal) -> Response<B> {
-        self(refusal)
-    }
-}
-
-/// Answers refusals with an empty body.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct EmptyRefusal;
-
-impl<B: Default> RefusalResponse<B> for EmptyRefusal {
-    fn response(&self, _: &Refusal) -> Response<B> {
-        Response::default()
     }
 }

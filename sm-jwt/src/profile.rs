@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::error::Error;
+use crate::hash::HashAlgorithm;
 use crate::signature::SignatureEncoding;
 
 /// The user id of GM/T 0009 section 10, used where the parties agreed on no other.
@@ -11,10 +12,24 @@ pub const DEFAULT_USER_ID: &[u8] = b"1234567812345678";
 /// The longest user id in bytes: its length in bits is hashed as 16 bits.
 const MAX_USER_ID_LEN: usize = 8191;
 
-/// Algorithm names that mean something else (RFC 7518, RFC 8037 and the IANA registry).
-const FOREIGN_ALGORITHMS: [&str; 16] = [
-    "none", "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512",
-    "ES256", "ES384", "ES512", "ES256K", "EdDSA", "Ed25519",
+/// Names that issuers give to SM2 with SM3 in `alg`, the default first. No such name is registered for JOSE.
+pub const ALGORITHM_NAMES: [&str; 6] = [
+    "SGD_SM3_SM2",
+    "SM2-SM3",
+    "SM2SM3",
+    "SM2",
+    "SM3WithSM2",
+    "GmSM2",
+];
+
+/// The name of SM2 with SHA-256.
+const SM2_SHA256: &str = "SM2-SHA256";
+
+/// The first letters, in capitals, of the names of the IANA registry "JSON Web Signature and Encryption Algorithms" that mean
+/// something else: signatures and MACs of every kind, and everything that encrypts or wraps keys.
+const FOREIGN_PREFIXES: [&str; 17] = [
+    "NONE", "HS", "RS", "PS", "ES", "ED", "ML-", "SLH-", "FN-", "WALNUT", "DIR", "A128", "A192",
+    "A256", "ECDH", "PBES", "HPKE",
 ];
 
 /// The parameters that a key is registered with. The verifier never guesses them from a token: the
@@ -22,9 +37,10 @@ const FOREIGN_ALGORITHMS: [&str; 16] = [
 ///
 /// [`Profile::default`] is this family's own: `alg` `SGD_SM3_SM2` (GM/T 0125.1), raw r ‖ s, user id
 /// `1234567812345678`, `crv` `sm2p256v1` declared in the header, `sm2_kid` required.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Profile {
     alg: Cow<'static, str>,
+    hash: HashAlgorithm,
     encoding: SignatureEncoding,
     user_id: Cow<'static, [u8]>,
     crv: Option<Cow<'static, str>>,
@@ -35,6 +51,7 @@ impl Default for Profile {
     fn default() -> Self {
         Self {
             alg: Cow::Borrowed("SGD_SM3_SM2"),
+            hash: HashAlgorithm::Sm3,
             encoding: SignatureEncoding::Raw,
             user_id: Cow::Borrowed(DEFAULT_USER_ID),
             crv: Some(Cow::Borrowed("sm2p256v1")),
@@ -44,16 +61,34 @@ impl Default for Profile {
 }
 
 impl Profile {
-    /// Another name for the algorithm, still SM2 with SM3, such as `SM2-SM3` or `SM3WithSM2`.
+    /// The default with SHA-256 in the place of SM3, and `SM2-SHA256` for its name, which no other profile can take: an
+    /// `alg` always tells the two apart.
+    #[cfg(feature = "legacy-sha256")]
+    #[must_use]
+    pub fn sm2_sha256() -> Self {
+        Self {
+            alg: Cow::Borrowed(SM2_SHA256),
+            hash: HashAlgorithm::Sha256,
+            ..Self::default()
+        }
+    }
+
+    /// Another name for the algorithm, still SM2 with SM3, such as those of [`ALGORITHM_NAMES`].
     ///
     /// # Errors
-    /// [`Error::Config`] for `none`, for a name that the JOSE registry gives to another algorithm,
-    /// and for anything but 1 to 64 printable ASCII characters.
+    /// [`Error::Config`] for `none`, for a name that the JOSE registry gives to another algorithm, for a name with
+    /// SHA-256 in it, for another name of SM2-SHA256, and for anything but 1 to 64 printable ASCII
+    /// characters.
     pub fn with_alg(mut self, alg: impl Into<String>) -> Result<Self, Error> {
         let alg = alg.into();
-        if is_foreign(&alg) {
+        let wrong = match self.hash {
+            HashAlgorithm::Sm3 => is_foreign(&alg),
+            HashAlgorithm::Sha256 => alg != SM2_SHA256,
+        };
+        if wrong {
             return Err(Error::Config(format!(
-                "`{alg}` is not a name for SM2 with SM3"
+                "`{}` is not a name for this algorithm",
+                alg.escape_debug()
             )));
         }
         check_name("algorithm", &alg)?;
@@ -116,6 +151,12 @@ impl Profile {
         &self.alg
     }
 
+    /// The hash under the signature.
+    #[must_use]
+    pub fn hash(&self) -> HashAlgorithm {
+        self.hash
+    }
+
     /// The form of the signature.
     #[must_use]
     pub fn encoding(&self) -> SignatureEncoding {
@@ -143,15 +184,28 @@ impl Profile {
 
 /// Whether `alg` names another algorithm than SM2 with SM3.
 pub(crate) fn is_foreign(alg: &str) -> bool {
-    FOREIGN_ALGORITHMS
+    let upper = alg.to_ascii_uppercase();
+    FOREIGN_PREFIXES
         .iter()
-        .any(|foreign| foreign.eq_ignore_ascii_case(alg))
+        .any(|prefix| upper.starts_with(prefix))
+        || upper.contains("SHA256")
+        || upper.contains("SHA-256")
+}
+
+/// Whether a key may be marked with this `alg`: any name for an algorithm of this crate.
+pub(crate) fn is_known(alg: &str) -> bool {
+    #[cfg(feature = "legacy-sha256")]
+    if alg == SM2_SHA256 {
+        return true;
+    }
+    !is_foreign(alg)
 }
 
 fn check_name(what: &str, name: &str) -> Result<(), Error> {
-    if !(1..=64).contains(&name.len()) || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+    if !(1..=64).contains(&name.len()) || !name.bytes().all(is_plain) {
         return Err(Error::Config(format!(
-            "a name of an {what} has 1 to 64 printable ASCII characters"
+            "a name of an {what} has 1 to 64 printable ASCII characters without quotes and backslashes"
         )));
     }
     Ok(())

@@ -2,22 +2,21 @@
 
 use std::fmt;
 
-use crate::base64url;
 use crate::claims::Claims;
+use crate::compact::Compact;
 use crate::error::Error;
 use crate::header::Header;
 use crate::limits::Limits;
-
-/// The longest signature in bytes: r and s as DER take at most 72.
-const MAX_SIGNATURE_LEN: usize = 72;
 
 /// A token that was read but not verified.
 ///
 /// It gives away nothing but what choosing a key needs, and says so in the names.
 /// [`Verifier::verify`](crate::Verifier::verify) consumes it.
 pub struct UnverifiedToken {
-    /// The text that the signature covers, `header.payload`.
-    pub(crate) signing_input: String,
+    /// The whole token.
+    pub(crate) text: String,
+    /// Where in it the text ends that the signature covers, `header.payload`.
+    signed: usize,
     pub(crate) header: Header,
     pub(crate) payload: Vec<u8>,
     pub(crate) claims: Claims,
@@ -35,28 +34,20 @@ impl UnverifiedToken {
     /// # Errors
     /// The first rule that fails. See [`Error::code`].
     pub fn parse(token: &str, limits: &Limits) -> Result<Self, Error> {
-        cap(token.len(), limits.token_bytes(), "the token")?;
-        let mut parts = token.split('.');
-        let (Some(header), Some(payload), Some(signature), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(Error::NotCompact);
-        };
-        let signing_input = token
-            .get(..header.len().saturating_add(1).saturating_add(payload.len()))
-            .ok_or(Error::NotCompact)?;
-
-        let header = decode(header, limits.header_bytes(), "the header")?;
-        let payload = decode(payload, limits.payload_bytes(), "the payload")?;
-        let signature = decode(signature, MAX_SIGNATURE_LEN, "the signature")?;
-
+        let parts = Compact::parse(token, limits)?;
         Ok(Self {
-            signing_input: signing_input.to_owned(),
-            header: Header::parse(&header, limits)?,
-            claims: Claims::parse(&payload, limits)?,
-            payload,
-            signature,
+            header: Header::parse(&parts.header, limits)?,
+            claims: Claims::parse(&parts.payload, limits)?,
+            payload: parts.payload,
+            signature: parts.signature,
+            text: token.to_owned(),
+            signed: parts.signing_input.len(),
         })
+    }
+
+    /// The text that the signature covers.
+    pub(crate) fn signing_input(&self) -> &str {
+        self.text.get(..self.signed).unwrap_or_default()
     }
 
     /// The header's `kid`, unverified: good for choosing a key, and for nothing else.
@@ -77,19 +68,4 @@ impl fmt::Debug for UnverifiedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UnverifiedToken").finish_non_exhaustive()
     }
-}
-
-fn cap(len: usize, limit: usize, what: &'static str) -> Result<(), Error> {
-    if len > limit {
-        return Err(Error::TooLarge { what, limit });
-    }
-    Ok(())
-}
-
-fn decode(text: &str, limit: usize, what: &'static str) -> Result<Vec<u8>, Error> {
-    // Before the allocation, rounded down; the second check is exact.
-    cap((text.len() / 4).saturating_mul(3), limit, what)?;
-    let bytes = base64url::decode(text, what)?;
-    cap(bytes.len(), limit, what)?;
-    Ok(bytes)
 }

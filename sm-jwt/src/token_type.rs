@@ -16,6 +16,9 @@ pub enum TokenType {
 }
 
 impl TokenType {
+    /// How many types there are.
+    pub(crate) const COUNT: usize = 3;
+
     /// The value of `typ`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -23,6 +26,15 @@ impl TokenType {
             Self::Access => "at+jwt",
             Self::Refresh => "refresh+jwt",
             Self::Transaction => "txn+jwt",
+        }
+    }
+
+    /// The place of this type's entry in a table of all types.
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Self::Access => 0,
+            Self::Refresh => 1,
+            Self::Transaction => 2,
         }
     }
 

@@ -2,109 +2,81 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::de::DeserializeOwned;
 
-use crate::claims::{Claims, NoExtra};
-use crate::clock::{Clock, SystemClock};
+use crate::cache::{CacheKey, SignatureCache};
+use crate::claims::Claims;
+use crate::clock::Clock;
 use crate::crypto::{self, SIGNATURE_LEN, VerifyItem};
-use crate::error::Error;
-use crate::header::Header;
-use crate::issuer::{Issuers, RegisteredKey};
+use crate::dpop::{DpopPolicy, Proof};
+use crate::error::{Error, StoreError};
+use crate::factor::FactorKeys;
+use crate::issuer::{Chosen, Issuers};
 use crate::json;
-use crate::key_id::KeyId;
-use crate::keys::VerifyingKey;
 use crate::limits::Limits;
-use crate::profile::Profile;
-use crate::replay::{ReplayEntry, ReplayKey, ReplayOutcome, ReplayPolicy, ReplayStore};
+use crate::presented::Presented;
+use crate::replay::{ReplayEntry, ReplayKey, ReplayOutcome, ReplayPolicy, ReplayStore, STORE_SKEW};
+use crate::revocation::{RevocationQuery, RevocationStore};
+use crate::rules::Rules;
 use crate::token::UnverifiedToken;
 use crate::token_type::TokenType;
-
-/// The leeway unless another is set.
-const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
-/// The most leeway that may be set: a larger one would be a longer lifetime in disguise.
-const MAX_LEEWAY: Duration = Duration::from_secs(300);
-/// How much longer than needed a consumed `jti` is kept, for clocks that differ between instances.
-const STORE_SKEW: u64 = 300;
-
-/// A token whose signature and claims were checked.
-///
-/// `C` holds the custom claims, read by serde from the whole payload. Cloning is cheap: the contents
-/// are shared.
-pub struct VerifiedToken<C = NoExtra>(Arc<Inner<C>>);
-
-struct Inner<C> {
-    header: Header,
-    claims: Claims,
-    extra: C,
-    token_type: TokenType,
-}
-
-impl<C> VerifiedToken<C> {
-    /// The registered claims.
-    #[must_use]
-    pub fn claims(&self) -> &Claims {
-        &self.0.claims
-    }
-
-    /// The custom claims.
-    #[must_use]
-    pub fn extra(&self) -> &C {
-        &self.0.extra
-    }
-
-    /// The protected header.
-    #[must_use]
-    pub fn header(&self) -> &Header {
-        &self.0.header
-    }
-
-    /// The identifier of the key that signed.
-    #[must_use]
-    pub fn kid(&self) -> &str {
-        self.0.header.kid()
-    }
-
-    /// What the token is for.
-    #[must_use]
-    pub fn token_type(&self) -> TokenType {
-        self.0.token_type
-    }
-}
-
-impl<C> Clone for VerifiedToken<C> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-/// Shows which token it is, not what it says.
-impl<C> fmt::Debug for VerifiedToken<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VerifiedToken")
-            .field("typ", &self.0.token_type.as_str())
-            .field("kid", &self.kid())
-            .field("jti", &self.claims().token_id())
-            .finish_non_exhaustive()
-    }
-}
+use crate::verified::VerifiedToken;
 
 /// Checks tokens of one type against registered issuers and keys.
 ///
 /// Build it once with [`Verifier::builder`] and share it in an [`Arc`].
 pub struct Verifier {
-    token_type: TokenType,
-    policy: ReplayPolicy,
-    issuers: Issuers,
-    audiences: Vec<String>,
-    leeway: u64,
-    max_age: Option<u64>,
-    max_lifetime: Option<u64>,
-    require_tenant: bool,
-    limits: Limits,
-    clock: Arc<dyn Clock>,
-    replay_store: Option<Arc<dyn ReplayStore>>,
+    pub(crate) token_type: TokenType,
+    pub(crate) policy: ReplayPolicy,
+    pub(crate) issuers: Issuers,
+    pub(crate) rules: Rules,
+    pub(crate) bindings: Bindings,
+    pub(crate) limits: Limits,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) cache: Option<SignatureCache>,
+    pub(crate) replay_store: Option<Arc<dyn ReplayStore>>,
+    pub(crate) revocation_store: Option<Arc<dyn RevocationStore>>,
+    pub(crate) failures: OnStoreFailure,
+    pub(crate) counters: Counters,
+}
+
+/// What a verifier does about tokens that are bound to something.
+#[derive(Debug, Default)]
+pub(crate) struct Bindings {
+    /// A token must be bound.
+    pub(crate) required: bool,
+    /// `cnf` was checked before, by whoever this service stands behind.
+    pub(crate) confirmation_checked_elsewhere: bool,
+    /// `ext.factor` was checked before, by whoever this service stands behind.
+    pub(crate) factor_checked_elsewhere: bool,
+    pub(crate) dpop: Option<DpopPolicy>,
+    pub(crate) factor_keys: FactorKeys,
+}
+
+/// Whether a token passes when a store cannot be reached. Never, unless an operator chose otherwise.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct OnStoreFailure {
+    pub(crate) accept_without_replay_check: bool,
+    pub(crate) accept_without_revocation_check: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    without_replay_check: AtomicU64,
+    without_revocation_check: AtomicU64,
+}
+
+/// How often a verifier has let a token pass although a store failed: see
+/// [`VerifierBuilder::dangerous`](crate::VerifierBuilder::dangerous).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unchecked {
+    /// Tokens and proofs whose `jti` no store has recorded: they may have been used before, or again.
+    pub replay: u64,
+    /// Tokens that may have been revoked.
+    pub revocation: u64,
 }
 
 impl fmt::Debug for Verifier {
@@ -112,30 +84,41 @@ impl fmt::Debug for Verifier {
         f.debug_struct("Verifier")
             .field("token_type", &self.token_type)
             .field("policy", &self.policy)
-            .field("audiences", &self.audiences)
+            .field("rules", &self.rules)
             .finish_non_exhaustive()
     }
 }
 
-impl Verifier {
-    /// Starts a verifier for one type of token. Issuers and audiences must follow.
-    pub fn builder(token_type: TokenType, policy: ReplayPolicy) -> VerifierBuilder {
-        VerifierBuilder {
-            token_type,
-            policy,
-            issuers: Issuers::default(),
-            first_error: None,
-            audiences: Vec::new(),
-            leeway: DEFAULT_LEEWAY,
-            max_age: None,
-            max_lifetime: None,
-            require_tenant: false,
-            limits: Limits::default(),
-            clock: Arc::new(SystemClock),
-            replay_store: None,
-        }
-    }
+/// A token that passed every check but those that ask a store.
+pub(crate) struct Checked<C> {
+    pub(crate) token: VerifiedToken<C>,
+    /// The request's DPoP proof, whose `jti` is not consumed yet.
+    proof: Option<Proof>,
+}
 
+/// What is known of a token's signature before it is checked.
+#[derive(Default)]
+struct Known {
+    key: Option<CacheKey>,
+    /// It held before.
+    holds: bool,
+}
+
+fn verify_item<'a>(
+    token: &'a UnverifiedToken,
+    chosen: &'a Chosen,
+    signature: &'a [u8; SIGNATURE_LEN],
+) -> VerifyItem<'a> {
+    VerifyItem {
+        key: chosen.key.key().point(),
+        hash: chosen.key.profile().hash(),
+        z: chosen.key.z(),
+        message: token.signing_input().as_bytes(),
+        signature,
+    }
+}
+
+impl Verifier {
     /// The type of token that this verifier takes.
     #[must_use]
     pub fn token_type(&self) -> TokenType {
@@ -154,21 +137,66 @@ impl Verifier {
         &self.limits
     }
 
+    /// How often a token passed although a store failed.
+    #[must_use]
+    pub fn unchecked(&self) -> Unchecked {
+        Unchecked {
+            replay: self.counters.without_replay_check.load(Ordering::Relaxed),
+            revocation: self
+                .counters
+                .without_revocation_check
+                .load(Ordering::Relaxed),
+        }
+    }
+
+    /// The nonce for the header `DPoP-Nonce` of a response, if DPoP proofs need one (RFC 9449 section 8).
+    #[must_use]
+    pub fn dpop_nonce(&self) -> Option<String> {
+        self.bindings
+            .dpop
+            .as_ref()?
+            .nonce(self.clock.unix_seconds())
+    }
+
+    /// The `alg` that DPoP proofs have, if they are checked.
+    #[cfg(feature = "tower")]
+    pub(crate) fn dpop_algorithm(&self) -> Option<&str> {
+        Some(self.bindings.dpop.as_ref()?.algorithm())
+    }
+
     /// Checks a multi-use token offline: no waiting, no I/O.
     ///
     /// # Errors
     /// The first rule that fails; [`Error::ReplayCheckRequired`] under [`ReplayPolicy::SingleUse`],
-    /// because such a token is not verified before its `jti` is consumed.
+    /// because such a token is not verified before its `jti` is consumed, and
+    /// [`Error::RevocationCheckRequired`] with a revocation store.
     pub fn verify<C: DeserializeOwned>(
         &self,
         token: UnverifiedToken,
     ) -> Result<VerifiedToken<C>, Error> {
-        self.require_multi_use()?;
-        self.check_one(token)
+        self.verify_with(token, &Presented::new())
     }
 
-    /// Checks several tokens offline, one result an item in the same order. The signature
-    /// arithmetic is shared among them.
+    /// Checks a multi-use token offline, together with what the request proves.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify); [`Error::ReplayCheckRequired`] also for a token that is bound to a DPoP key, because a
+    /// proof is not checked before its `jti` is consumed.
+    pub fn verify_with<C: DeserializeOwned>(
+        &self,
+        token: UnverifiedToken,
+        presented: &Presented<'_>,
+    ) -> Result<VerifiedToken<C>, Error> {
+        self.require_offline()?;
+        let checked = self.check_one(token, presented)?;
+        match checked.proof {
+            None => Ok(checked.token),
+            Some(_) => Err(Error::ReplayCheckRequired),
+        }
+    }
+
+    /// Checks several tokens offline, one result an item in the same order. Hashing and the arithmetic of the signatures
+    /// are shared among them, as far as the CPU has lanes for it; without AVX-512 that is little.
     ///
     /// # Errors
     /// Each item's own, as [`verify`](Self::verify).
@@ -177,118 +205,236 @@ impl Verifier {
         tokens: impl IntoIterator<Item = UnverifiedToken>,
     ) -> Vec<Result<VerifiedToken<C>, Error>> {
         let tokens: Vec<_> = tokens.into_iter().collect();
-        match self.require_multi_use() {
-            Ok(()) => self.check_many(tokens),
-            Err(_) => tokens
+        if self.require_offline().is_err() {
+            return tokens
                 .iter()
-                .map(|_| Err(Error::ReplayCheckRequired))
-                .collect(),
+                .map(|_| Err(self.require_offline().err().unwrap_or(Error::BadSignature)))
+                .collect();
         }
+        self.check_many(tokens, &Presented::new())
+            .into_iter()
+            .map(|checked| checked.map(|checked| checked.token))
+            .collect()
     }
 
-    /// Reads and checks a token and, under [`ReplayPolicy::SingleUse`], consumes its `jti` last of
-    /// all. Dropping the future half-way may have consumed it: the token is then lost, never
-    /// accepted twice.
+    /// Reads and checks a token that came alone; see [`accept_with`](Self::accept_with).
     ///
     /// # Errors
-    /// The first rule that fails; [`Error::Replayed`] for a token that was consumed before, and
-    /// [`Error::ReplayStore`] when the store cannot say.
+    /// As [`accept_with`](Self::accept_with).
     pub async fn accept<C: DeserializeOwned>(
         &self,
         token: &str,
     ) -> Result<VerifiedToken<C>, Error> {
-        let verified = self.check_one(UnverifiedToken::parse(token, &self.limits)?)?;
+        self.accept_with(token, &Presented::new()).await
+    }
+
+    /// Reads and checks a token with what the request proves, asks for the issuer's newer keys where its key is not known
+    /// and the issuer's [`KeyResolver`](crate::KeyResolver) has a way to get them, asks the revocation store, and
+    /// under [`ReplayPolicy::SingleUse`] consumes the token's `jti`, last of all. Dropping the future half-way may have
+    /// consumed it: the token is then lost, never accepted twice.
+    ///
+    /// # Errors
+    /// The first rule that fails; [`Error::Replayed`] for a token and [`Error::ProofReplayed`] for a DPoP proof that was consumed
+    /// before, [`Error::Revoked`], and [`Error::ReplayStore`] or [`Error::RevocationStore`] when a store cannot say.
+    pub async fn accept_with<C: DeserializeOwned>(
+        &self,
+        token: &str,
+        presented: &Presented<'_>,
+    ) -> Result<VerifiedToken<C>, Error> {
+        let checked = self.check_online(token, presented).await?;
         if self.policy == ReplayPolicy::SingleUse {
-            let entry = self.replay_entry(verified.claims());
-            let store = self
-                .replay_store
-                .as_ref()
-                .ok_or(Error::ReplayCheckRequired)?;
-            match store.consume(entry).await {
-                Ok(ReplayOutcome::Fresh) => {}
-                Ok(ReplayOutcome::Replayed) => return Err(Error::Replayed),
-                Err(error) => return Err(Error::ReplayStore(error)),
+            self.consume(&checked.claims_entry(self)).await?;
+        }
+        Ok(checked.token)
+    }
+
+    /// Everything but the consumption of the token's own `jti`.
+    pub(crate) async fn check_online<C: DeserializeOwned>(
+        &self,
+        token: &str,
+        presented: &Presented<'_>,
+    ) -> Result<Checked<C>, Error> {
+        let unverified = UnverifiedToken::parse(token, &self.limits)?;
+        self.refresh_keys_for(&unverified).await?;
+        let checked = self.check_one(unverified, presented)?;
+        self.check_revocation(checked.token.claims()).await?;
+        if let Some(proof) = &checked.proof
+            && let Some(dpop) = &self.bindings.dpop
+        {
+            let outcome = dpop.store().consume(proof.entry.clone()).await;
+            self.fresh(outcome).map_err(|error| match error {
+                Error::Replayed => Error::ProofReplayed,
+                other => other,
+            })?;
+        }
+        Ok(checked)
+    }
+
+    /// Newer keys, where the token names one that is not known. What is of no use to this verifier anyway sets nothing
+    /// in motion.
+    async fn refresh_keys_for(&self, token: &UnverifiedToken) -> Result<(), Error> {
+        if !self.token_type.matches(&token.header.typ) {
+            return Ok(());
+        }
+        let (issuer, kid) = (token.claims.issuer(), token.header.kid());
+        match self.issuers.find(issuer, kid) {
+            Err(Error::UnknownKey { .. } | Error::KeysUnavailable(_)) => {
+                self.issuers.resolver(issuer)?.refresh(kid).await;
+                Ok(())
             }
+            _ => Ok(()),
         }
-        Ok(verified)
     }
 
-    fn require_multi_use(&self) -> Result<(), Error> {
+    pub(crate) async fn check_revocation(&self, claims: &Claims) -> Result<(), Error> {
+        let Some(store) = &self.revocation_store else {
+            return Ok(());
+        };
+        match store.is_revoked(&RevocationQuery::of(claims)).await {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(Error::Revoked),
+            Err(StoreError::Unavailable(_)) if self.failures.accept_without_revocation_check => {
+                self.counters
+                    .without_revocation_check
+                    .fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(error) => Err(Error::RevocationStore(error)),
+        }
+    }
+
+    /// Consumes a `jti` of a token.
+    pub(crate) async fn consume(&self, entry: &ReplayEntry) -> Result<(), Error> {
+        let store = self
+            .replay_store
+            .as_ref()
+            .ok_or(Error::ReplayCheckRequired)?;
+        self.fresh(store.consume(entry.clone()).await)
+    }
+
+    fn fresh(&self, outcome: Result<ReplayOutcome, StoreError>) -> Result<(), Error> {
+        match outcome {
+            Ok(ReplayOutcome::Fresh) => Ok(()),
+            Ok(ReplayOutcome::Replayed) => Err(Error::Replayed),
+            Err(StoreError::Unavailable(_)) if self.failures.accept_without_replay_check => {
+                self.counters
+                    .without_replay_check
+                    .fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(error) => Err(Error::ReplayStore(error)),
+        }
+    }
+
+    /// Whether all checks can be made without asking a store.
+    pub(crate) fn require_offline(&self) -> Result<(), Error> {
         match self.policy {
-            ReplayPolicy::MultiUse => Ok(()),
             ReplayPolicy::SingleUse => Err(Error::ReplayCheckRequired),
+            ReplayPolicy::MultiUse if self.revocation_store.is_some() => {
+                Err(Error::RevocationCheckRequired)
+            }
+            ReplayPolicy::MultiUse => Ok(()),
         }
     }
 
-    fn replay_entry(&self, claims: &Claims) -> ReplayEntry {
-        let key = ReplayKey::new(self.token_type.as_str(), &claims.iss, &claims.jti);
-        let keep_until = claims
-            .exp
-            .saturating_add(self.leeway)
-            .saturating_add(STORE_SKEW);
-        ReplayEntry::new(key, claims.iat, keep_until)
-    }
-
-    /// Everything but the replay check; the batch of one.
+    /// Everything that asks no store.
     fn check_one<C: DeserializeOwned>(
         &self,
         token: UnverifiedToken,
-    ) -> Result<VerifiedToken<C>, Error> {
-        self.check_many(vec![token])
-            .pop()
-            .unwrap_or(Err(Error::BadSignature))
+        presented: &Presented<'_>,
+    ) -> Result<Checked<C>, Error> {
+        let (chosen, signature) = self.choose_key(&token)?;
+        let known = self.known(&token, &chosen);
+        let holds = known.holds || crypto::verify(&verify_item(&token, &chosen, &signature));
+        if !holds {
+            return Err(Error::BadSignature);
+        }
+        self.remember(&known);
+        self.finish(token, &chosen, presented)
     }
 
+    /// [`check_one`](Self::check_one) for many tokens, whose signatures are checked together.
     fn check_many<C: DeserializeOwned>(
         &self,
         tokens: Vec<UnverifiedToken>,
-    ) -> Vec<Result<VerifiedToken<C>, Error>> {
+        presented: &Presented<'_>,
+    ) -> Vec<Result<Checked<C>, Error>> {
         let chosen: Vec<_> = tokens.iter().map(|token| self.choose_key(token)).collect();
-        let items: Vec<_> = tokens
-            .iter()
-            .zip(&chosen)
-            .filter_map(|(token, chosen)| {
-                let (registered, signature) = chosen.as_ref().ok()?;
-                Some(VerifyItem {
-                    key: registered.key.point(),
-                    z: &registered.z,
-                    message: token.signing_input.as_bytes(),
-                    signature,
-                })
-            })
-            .collect();
-        let mut holds = crypto::verify_many(&items).into_iter();
-        let chosen: Vec<_> = chosen
-            .into_iter()
-            .map(|chosen| {
-                let (registered, _) = chosen?;
-                // One answer for each item that reached the arithmetic, in the same order.
-                match holds.next() {
-                    Some(true) => Ok(registered),
-                    _ => Err(Error::BadSignature),
-                }
-            })
-            .collect();
+        let held: Vec<_> = self.check_signatures(&tokens, &chosen);
         tokens
             .into_iter()
             .zip(chosen)
-            .map(|(token, registered)| self.finish(token, registered?))
+            .zip(held)
+            .map(|((token, chosen), holds)| {
+                let (chosen, _) = chosen?;
+                match holds {
+                    true => self.finish(token, &chosen, presented),
+                    false => Err(Error::BadSignature),
+                }
+            })
             .collect()
     }
 
-    /// The registered key that the token names, once the header agrees with its profile.
-    fn choose_key(
+    /// Whether the signature of each token that has a key holds.
+    fn check_signatures(
         &self,
-        token: &UnverifiedToken,
-    ) -> Result<(&RegisteredKey, [u8; SIGNATURE_LEN]), Error> {
+        tokens: &[UnverifiedToken],
+        chosen: &[Result<(Chosen, [u8; SIGNATURE_LEN]), Error>],
+    ) -> Vec<bool> {
+        let mut held = vec![false; tokens.len()];
+        let mut items = Vec::with_capacity(tokens.len());
+        let mut waiting = Vec::with_capacity(tokens.len());
+        for ((token, chosen), place) in tokens.iter().zip(chosen).zip(held.iter_mut()) {
+            let Ok((chosen, signature)) = chosen else {
+                continue;
+            };
+            let known = self.known(token, chosen);
+            if known.holds {
+                *place = true;
+                continue;
+            }
+            items.push(verify_item(token, chosen, signature));
+            waiting.push((place, known));
+        }
+        // One answer for each item, in the same order.
+        for ((place, known), holds) in waiting.into_iter().zip(crypto::verify_many(&items)) {
+            *place = holds;
+            if holds {
+                self.remember(&known);
+            }
+        }
+        held
+    }
+
+    /// What the memory for signatures says of a token.
+    fn known(&self, token: &UnverifiedToken, chosen: &Chosen) -> Known {
+        let Some(cache) = &self.cache else {
+            return Known::default();
+        };
+        let key = CacheKey::new(chosen.generation, chosen.key.kid().as_str(), &token.text);
+        Known {
+            holds: cache.holds(&key),
+            key: Some(key),
+        }
+    }
+
+    /// A token's signature holds.
+    fn remember(&self, known: &Known) {
+        if let (Some(cache), Some(key), false) = (&self.cache, &known.key, known.holds) {
+            cache.remember(key);
+        }
+    }
+
+    /// The registered key that the token names, once the header agrees with its profile.
+    fn choose_key(&self, token: &UnverifiedToken) -> Result<(Chosen, [u8; SIGNATURE_LEN]), Error> {
         let header = &token.header;
         if !self.token_type.matches(&header.typ) {
             return Err(Error::TypeMismatch {
                 expected: self.token_type.as_str(),
             });
         }
-        let registered = self.issuers.find(token.claims.issuer(), header.kid())?;
-        let profile = &registered.profile;
+        let chosen = self.issuers.find(token.claims.issuer(), header.kid())?;
+        let profile = chosen.key.profile();
         if header.alg != profile.alg() {
             return Err(Error::AlgorithmMismatch);
         }
@@ -299,205 +445,90 @@ impl Verifier {
             .encoding()
             .decode(&token.signature)
             .ok_or(Error::BadSignature)?;
-        Ok((registered, signature))
+        Ok((chosen, signature))
     }
 
     /// The checks after the signature: from here on the claims are the issuer's words.
     fn finish<C: DeserializeOwned>(
         &self,
         token: UnverifiedToken,
-        registered: &RegisteredKey,
-    ) -> Result<VerifiedToken<C>, Error> {
+        chosen: &Chosen,
+        presented: &Presented<'_>,
+    ) -> Result<Checked<C>, Error> {
         let claims = &token.claims;
         match claims.sm2_kid() {
             Some(kid) if kid == token.header.kid() => {}
             Some(_) => return Err(Error::KidMismatch),
-            None if registered.profile.kid_claim_required() => {
-                return Err(Error::MissingClaim { claim: "sm2_kid" });
+            None if chosen.key.profile().kid_claim_required() => {
+                return Err(Error::missing_claim("sm2_kid"));
             }
             None => {}
         }
-        if !claims.aud.iter().any(|aud| self.audiences.contains(aud)) {
-            return Err(Error::WrongAudience);
-        }
-        if self.require_tenant && claims.tenant_id.is_none() {
-            return Err(Error::MissingClaim { claim: "tenant_id" });
-        }
-        self.check_times(claims)?;
+        // One reading for all the rules: they see the same moment.
+        let now = self.clock.unix_seconds();
+        self.rules.check(claims, &token.payload, now)?;
+        let proof = self.check_bindings(&token, presented, now)?;
         let extra = serde_json::from_slice(&token.payload).map_err(|error| Error::ExtraClaims {
             detail: json::describe(&error),
         })?;
-        Ok(VerifiedToken(Arc::new(Inner {
-            header: token.header,
-            claims: token.claims,
-            extra,
-            token_type: self.token_type,
-        })))
-    }
-
-    fn check_times(&self, claims: &Claims) -> Result<(), Error> {
-        // One reading for all the rules: they see the same moment.
-        let now = self.clock.unix_seconds();
-        let leeway = self.leeway;
-        if now >= claims.exp.saturating_add(leeway) {
-            return Err(Error::Expired);
-        }
-        let latest_start = now.saturating_add(leeway);
-        if claims.nbf.is_some_and(|nbf| nbf > latest_start) {
-            return Err(Error::NotYetValid);
-        }
-        if claims.iat > latest_start {
-            return Err(Error::IssuedInFuture);
-        }
-        if let Some(max_age) = self.max_age {
-            let age = now.saturating_sub(claims.iat);
-            if age > max_age.saturating_add(leeway) {
-                return Err(Error::TooOld);
-            }
-        }
-        match claims.exp.checked_sub(claims.iat) {
-            None | Some(0) => Err(Error::Lifetime),
-            Some(lifetime) if self.max_lifetime.is_some_and(|max| lifetime > max) => {
-                Err(Error::Lifetime)
-            }
-            Some(_) => Ok(()),
-        }
-    }
-}
-
-/// Collects a verifier's decisions. See [`Verifier::builder`].
-#[must_use]
-pub struct VerifierBuilder {
-    token_type: TokenType,
-    policy: ReplayPolicy,
-    issuers: Issuers,
-    first_error: Option<Error>,
-    audiences: Vec<String>,
-    leeway: Duration,
-    max_age: Option<Duration>,
-    max_lifetime: Option<Duration>,
-    require_tenant: bool,
-    limits: Limits,
-    clock: Arc<dyn Clock>,
-    replay_store: Option<Arc<dyn ReplayStore>>,
-}
-
-impl VerifierBuilder {
-    /// Trusts an issuer, with its whole set of keys. Required at least once.
-    ///
-    /// A token's `iss` must be this name exactly, and its `kid` one of these. A name or key
-    /// identifier given twice, or a public key registered twice under any name, fails
-    /// [`build`](Self::build).
-    pub fn issuer(
-        mut self,
-        issuer: impl Into<String>,
-        keys: impl IntoIterator<Item = (KeyId, VerifyingKey, Profile)>,
-    ) -> Self {
-        if let Err(error) = self.issuers.add(issuer.into(), keys) {
-            self.first_error.get_or_insert(error);
-        }
-        self
-    }
-
-    /// Names this service as an audience; a token must be meant for one of the names. Required at
-    /// least once.
-    pub fn audience(mut self, audience: impl Into<String>) -> Self {
-        self.audiences.push(audience.into());
-        self
-    }
-
-    /// How far clocks may differ: whole seconds, 30 by default, at most 300.
-    pub fn leeway(mut self, leeway: Duration) -> Self {
-        self.leeway = leeway;
-        self
-    }
-
-    /// Refuses tokens issued longer ago than this, whatever their `exp`.
-    pub fn max_age(mut self, max_age: Duration) -> Self {
-        self.max_age = Some(max_age);
-        self
-    }
-
-    /// Refuses tokens whose `exp - iat` is longer than this, however young.
-    pub fn max_lifetime(mut self, max_lifetime: Duration) -> Self {
-        self.max_lifetime = Some(max_lifetime);
-        self
-    }
-
-    /// Refuses tokens without `tenant_id`.
-    pub fn require_tenant(mut self) -> Self {
-        self.require_tenant = true;
-        self
-    }
-
-    /// Other limits on untrusted tokens.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// Another clock than the operating system's.
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// Where single-use tokens are consumed. Required under [`ReplayPolicy::SingleUse`].
-    pub fn replay_store(mut self, store: Arc<dyn ReplayStore>) -> Self {
-        self.replay_store = Some(store);
-        self
-    }
-
-    /// The verifier.
-    ///
-    /// # Errors
-    /// [`Error::Config`] for the first wrong registration, a missing issuer, audience or replay
-    /// store, a store that no policy would use, or a leeway above 300 seconds.
-    pub fn build(self) -> Result<Verifier, Error> {
-        if let Some(error) = self.first_error {
-            return Err(error);
-        }
-        let wrong = |why: &str| Err(Error::Config(why.to_owned()));
-        if self.issuers.is_empty() {
-            return wrong("a verifier needs an issuer");
-        }
-        if self.audiences.is_empty() || self.audiences.iter().any(String::is_empty) {
-            return wrong("a verifier needs an audience with a name");
-        }
-        if self.leeway > MAX_LEEWAY {
-            return wrong("a leeway is at most 300 seconds");
-        }
-        match (self.policy, &self.replay_store) {
-            (ReplayPolicy::SingleUse, None) => {
-                return wrong("single-use tokens need a replay store");
-            }
-            (ReplayPolicy::MultiUse, Some(_)) => {
-                return wrong("a replay store is given, but multi-use tokens never use it");
-            }
-            _ => {}
-        }
-        Ok(Verifier {
-            token_type: self.token_type,
-            policy: self.policy,
-            issuers: self.issuers,
-            audiences: self.audiences,
-            leeway: self.leeway.as_secs(),
-            max_age: self.max_age.map(|age| age.as_secs()),
-            max_lifetime: self.max_lifetime.map(|lifetime| lifetime.as_secs()),
-            require_tenant: self.require_tenant,
-            limits: self.limits,
-            clock: self.clock,
-            replay_store: self.replay_store,
+        Ok(Checked {
+            token: VerifiedToken::new(token.header, token.claims, extra, self.token_type),
+            proof,
         })
     }
+
+    fn check_bindings(
+        &self,
+        token: &UnverifiedToken,
+        presented: &Presented<'_>,
+        now: u64,
+    ) -> Result<Option<Proof>, Error> {
+        let (claims, bindings) = (&token.claims, &self.bindings);
+        if !bindings.factor_checked_elsewhere {
+            bindings
+                .factor_keys
+                .check(&claims.ext, &claims.bound(), presented.factor)?;
+        }
+        let Some(cnf) = &claims.cnf else {
+            return match bindings.required {
+                true => Err(Error::NotBound),
+                false => Ok(None),
+            };
+        };
+        if bindings.confirmation_checked_elsewhere {
+            // An empty `cnf` binds to nothing, whoever looked at it.
+            return match bindings.required && cnf.is_empty() {
+                true => Err(Error::NotBound),
+                false => Ok(None),
+            };
+        }
+        if cnf.is_unknown() {
+            return Err(Error::UnknownConfirmation);
+        }
+        cnf.check_certificate(presented.certificate)?;
+        if !cnf.binds_dpop_key() {
+            return Ok(None);
+        }
+        const WHAT: &str = "DPoP proof";
+        let missing = Error::ProofMissing { what: WHAT };
+        let (Some(policy), Some(request)) = (&bindings.dpop, &presented.dpop) else {
+            return Err(missing);
+        };
+        let proof = policy.check(request, &token.text, now, self.rules.leeway)?;
+        cnf.check_dpop_key(&proof.key)?;
+        Ok(Some(proof))
+    }
 }
 
-impl fmt::Debug for VerifierBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VerifierBuilder")
-            .field("token_type", &self.token_type)
-            .field("policy", &self.policy)
-            .field("audiences", &self.audiences)
-            .finish_non_exhaustive()
+impl<C> Checked<C> {
+    /// The entry of the token's `jti`.
+    pub(crate) fn claims_entry(&self, verifier: &Verifier) -> ReplayEntry {
+        let claims = self.token.claims();
+        let key = ReplayKey::new(verifier.token_type.as_str(), &claims.iss, &claims.jti);
+        let keep_until = claims
+            .exp
+            .saturating_add(verifier.rules.leeway)
+            .saturating_add(STORE_SKEW);
+        ReplayEntry::new(key, claims.iat, keep_until)
     }
 }

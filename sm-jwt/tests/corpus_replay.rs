@@ -41,6 +41,11 @@ fn jwk() {
 }
 
 #[test]
+fn jwks() {
+    replay("sm_jwt_jwks", fuzz_bodies::parse_jwks);
+}
+
+#[test]
 fn pem() {
     replay("sm_jwt_pem", fuzz_bodies::parse_pem);
 }
@@ -50,6 +55,16 @@ fn der() {
     replay("sm_jwt_der", fuzz_bodies::parse_der);
 }
 
+#[test]
+fn jws() {
+    replay("sm_jwt_jws", fuzz_bodies::parse_jws);
+}
+
+#[test]
+fn dpop() {
+    replay("sm_jwt_dpop", fuzz_bodies::parse_dpop);
+}
+
 /// The seeds are worth something: some of them are accepted.
 #[test]
 fn seeds_reach_the_end() {
@@ -57,9 +72,23 @@ fn seeds_reach_the_end() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
         fs::read_to_string(folder.join(path)).unwrap()
     };
-    use sm_jwt::{Limits, SigningKey, UnverifiedToken, VerifyingKey};
+    use sm_jwt::{KeySet, Limits, Profile, SigningKey, UnverifiedToken, VerifyingKey};
     assert!(UnverifiedToken::parse(&seed("sm_jwt_token/valid_raw"), &Limits::default()).is_ok());
+    assert!(fuzz_bodies::accepts_jws(&seed("sm_jwt_jws/compact")));
+    assert!(fuzz_bodies::accepts_jws(&seed(
+        "sm_jwt_jws/json_general_unencoded"
+    )));
+    assert!(fuzz_bodies::accepts_dpop(&seed("sm_jwt_dpop/valid")));
     assert!(SigningKey::from_jwk(&seed("sm_jwt_jwk/private")).is_ok());
     assert!(VerifyingKey::from_jwk(&seed("sm_jwt_jwk/public")).is_ok());
     assert!(SigningKey::from_pkcs8_pem(&seed("sm_jwt_pem/pkcs8")).is_ok());
+    for (name, keys) in [
+        ("two", 2),
+        ("mixed", 1),
+        ("spellings", 2),
+        ("escaped_kid", 1),
+    ] {
+        let set = KeySet::from_jwks(&seed(&format!("sm_jwt_jwks/{name}")), &Profile::default());
+        assert_eq!(set.unwrap().len(), keys, "{name}");
+    }
 }

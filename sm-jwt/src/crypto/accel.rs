@@ -7,13 +7,14 @@ use std::sync::{Arc, OnceLock};
 use sm_accel::sm2::{
     PreparedKey, PublicKey, SecretKey, Signature, SigningKey, TableSize, VerifyWith, VerifyingKey,
 };
+use sm3::digest::{FixedOutput as _, Update as _};
 use zeroize::Zeroizing;
 
+use super::curve::POINT_LEN;
 use super::random::fill_random;
 use crate::error::Error;
+use crate::hash::HashAlgorithm;
 
-/// Length of an uncompressed point, 04 ‖ x ‖ y.
-pub(crate) const POINT_LEN: usize = PublicKey::LEN;
 /// Length of a raw signature, r ‖ s.
 pub(crate) const SIGNATURE_LEN: usize = Signature::LEN;
 
@@ -25,11 +26,58 @@ pub(crate) fn sm3(parts: &[&[u8]]) -> [u8; 32] {
     sm_accel::sm3::hash_parts(parts)
 }
 
-/// e = SM3(Z ‖ M) of every item, in lanes.
-fn digests<'a>(items: impl Iterator<Item = (&'a [u8; 32], &'a [u8])>) -> Vec<[u8; 32]> {
-    let parts: Vec<[&[u8]; 2]> = items.map(|(z, message)| [&z[..], message]).collect();
+/// e = H(Z ‖ M).
+fn digest(hash: HashAlgorithm, z: &[u8], message: &[u8]) -> [u8; 32] {
+    match hash {
+        HashAlgorithm::Sm3 => sm3(&[z, message]),
+        HashAlgorithm::Sha256 => super::sha256::sha256(&[z, message]),
+    }
+}
+
+/// SM3 over what comes in pieces.
+pub(crate) struct Sm3Stream(sm_accel::sm3::Sm3);
+
+impl Sm3Stream {
+    pub(crate) fn new() -> Self {
+        Self(sm_accel::sm3::Sm3::default())
+    }
+
+    pub(crate) fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    pub(crate) fn finish(self) -> [u8; 32] {
+        self.0.finalize_fixed().into()
+    }
+}
+
+/// e = H(Z ‖ M) of every item, SM3 in lanes.
+fn digests<'a>(
+    items: impl Iterator<Item = (HashAlgorithm, &'a [u8], &'a [u8])> + Clone,
+) -> Vec<[u8; 32]> {
+    let parts: Vec<[&[u8]; 2]> = items.clone().map(|(_, z, message)| [z, message]).collect();
+    if items.clone().any(|(hash, ..)| hash != HashAlgorithm::Sm3) {
+        return items
+            .zip(&parts)
+            .map(|((hash, ..), [z, message])| digest(hash, z, message))
+            .collect();
+    }
     let messages: Vec<&[&[u8]]> = parts.iter().map(|parts| &parts[..]).collect();
     sm_accel::sm3::hash_parts_many(&messages)
+}
+
+/// An HMAC-SM3 key (GB/T 15852.2), wiped on drop.
+pub(crate) struct MacKey(sm_accel::sm3::HmacKey);
+
+impl MacKey {
+    pub(crate) fn new(key: &[u8]) -> Self {
+        Self(sm_accel::sm3::HmacKey::new(key))
+    }
+
+    /// HMAC-SM3 over the concatenation of `parts`.
+    pub(crate) fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
+        self.0.mac(parts)
+    }
 }
 
 /// A public key: a point on the curve, not infinity.
@@ -64,25 +112,27 @@ impl PublicPoint {
         &self.0.sec1
     }
 
-    /// Z = SM3(ENTL ‖ id ‖ a ‖ b ‖ xG ‖ yG ‖ xA ‖ yA), GM/T 0003.2 section 5.5.
-    ///
-    /// `None` when the user id is longer than its 16-bit length in bits can say.
-    pub(crate) fn z(&self, user_id: &[u8]) -> Option<[u8; 32]> {
-        self.0.key.public_key().z(user_id).ok()
+    fn verify_with(&self) -> VerifyWith<'_> {
+        match self.tables() {
+            Some(tables) => tables.into(),
+            None => (&self.0.key).into(),
+        }
     }
 
-    fn verify_with(&self) -> VerifyWith<'_> {
+    /// The tables, once the key has been used often.
+    fn tables(&self) -> Option<&PreparedKey> {
         let point = &*self.0;
         if let Some(tables) = point.tables.get() {
-            return tables.into();
+            return Some(tables);
         }
         if point.used.fetch_add(1, Ordering::Relaxed) < PREPARE_AFTER {
-            return (&point.key).into();
+            return None;
         }
-        point
-            .tables
-            .get_or_init(|| point.key.prepare(TableSize::Medium))
-            .into()
+        Some(
+            point
+                .tables
+                .get_or_init(|| point.key.prepare(TableSize::Medium)),
+        )
     }
 }
 
@@ -116,59 +166,61 @@ impl SecretScalar {
 /// One message to sign.
 pub(crate) struct SignItem<'a> {
     pub(crate) key: &'a SecretScalar,
+    pub(crate) hash: HashAlgorithm,
     /// The signer's Z.
     pub(crate) z: &'a [u8; 32],
     pub(crate) message: &'a [u8],
 }
 
-/// SM2 signatures r ‖ s (GM/T 0003.2 section 6.1), one result an item, with one inversion for all nonce points.
+/// The SM2 signature r ‖ s (GM/T 0003.2 section 6.1).
 ///
 /// k comes from HMAC-DRBG-SM3 over d, e and 32 fresh random bytes: a repeated or poor random value alone does not
 /// repeat k.
-pub(crate) fn sign_many(items: &[SignItem<'_>]) -> Vec<Result<[u8; SIGNATURE_LEN], Error>> {
-    let mut entropy = Zeroizing::new(vec![[0u8; 32]; items.len()]);
-    for entropy in entropy.iter_mut() {
-        if fill_random(entropy).is_err() {
-            return items.iter().map(|_| Err(Error::Random)).collect();
-        }
-    }
-    sign_many_with_entropy(items, &entropy)
+pub(crate) fn sign(item: &SignItem<'_>) -> Result<[u8; SIGNATURE_LEN], Error> {
+    let mut entropy = Zeroizing::new([0u8; 32]);
+    fill_random(&mut *entropy)?;
+    Ok(sign_with_entropy(item, &entropy))
 }
 
-pub(super) fn sign_many_with_entropy(
-    items: &[SignItem<'_>],
-    entropy: &[[u8; 32]],
-) -> Vec<Result<[u8; SIGNATURE_LEN], Error>> {
-    // A1, A2: e = SM3(Z ‖ M)
-    let digests = digests(items.iter().map(|item| (item.z, item.message)));
-    let items: Vec<_> = items
-        .iter()
-        .zip(&digests)
-        .zip(entropy)
-        .map(|((item, e), entropy)| {
-            sm_accel::sm2::SignItem::prehash(&item.key.0, e).with_entropy(entropy)
-        })
-        .collect();
-    sm_accel::sm2::sign_many(&items)
-        .into_iter()
-        .map(|signature| signature.map(|s| s.to_bytes()).map_err(|_| Error::Random))
-        .collect()
+pub(super) fn sign_with_entropy(item: &SignItem<'_>, entropy: &[u8; 32]) -> [u8; SIGNATURE_LEN] {
+    // A1, A2: e = H(Z ‖ M)
+    let e = digest(item.hash, item.z, item.message);
+    let signature = item.key.0.sign_prehash_with_entropy(&e, entropy);
+    signature.to_bytes()
 }
 
 /// One signature to check.
 pub(crate) struct VerifyItem<'a> {
     pub(crate) key: &'a PublicPoint,
-    /// The signer's Z.
-    pub(crate) z: &'a [u8; 32],
+    pub(crate) hash: HashAlgorithm,
+    /// The signer's Z; what is hashed in front of the message.
+    pub(crate) z: &'a [u8],
     pub(crate) message: &'a [u8],
     /// r ‖ s.
     pub(crate) signature: &'a [u8; SIGNATURE_LEN],
 }
 
+/// Checks one SM2 signature (GM/T 0003.2 section 7.1).
+pub(crate) fn verify(item: &VerifyItem<'_>) -> bool {
+    let Ok(signature) = Signature::from_bytes(item.signature) else {
+        return false;
+    };
+    let e = digest(item.hash, item.z, item.message);
+    let point = &*item.key.0;
+    match item.key.tables() {
+        Some(tables) => tables.verify_prehash(&e, &signature).is_ok(),
+        None => point.key.verify_prehash(&e, &signature).is_ok(),
+    }
+}
+
 /// Checks SM2 signatures (GM/T 0003.2 section 7.1), one answer an item.
 pub(crate) fn verify_many(items: &[VerifyItem<'_>]) -> Vec<bool> {
-    // B3, B4: e = SM3(Z ‖ M)
-    let digests = digests(items.iter().map(|item| (item.z, item.message)));
+    // One by itself needs no batch.
+    if let [item] = items {
+        return vec![verify(item)];
+    }
+    // B3, B4: e = H(Z ‖ M)
+    let digests = digests(items.iter().map(|item| (item.hash, item.z, item.message)));
     // B1, B2: r, s in [1, n-1]
     let signatures: Vec<_> = items
         .iter()

@@ -1,7 +1,8 @@
 //! The two backends agree: equal where the answer is determined, and each verifies what the other signs.
 #![allow(clippy::unwrap_used)] // helpers of tests
 
-use super::{accel, rustcrypto};
+use super::{accel, rustcrypto, z as z_of};
+use crate::hash::HashAlgorithm;
 
 const USER_ID: &[u8] = b"1234567812345678";
 
@@ -55,7 +56,8 @@ fn keys_and_z_are_equal() {
         assert_eq!(ours.sec1(), theirs.sec1());
         assert_eq!(key.ours.to_bytes(), key.theirs.to_bytes());
         for id in [USER_ID, b"", &[7; 8191], &[7; 8192]] {
-            assert_eq!(ours.z(id), theirs.z(id));
+            let key = sm_accel::sm2::PublicKey::from_sec1(ours.sec1()).unwrap();
+            assert_eq!(z_of(HashAlgorithm::Sm3, id, theirs.sec1()), key.z(id).ok());
         }
         let mut wrong = *ours.sec1();
         wrong[64] ^= 1;
@@ -85,28 +87,28 @@ fn signatures_with_the_same_entropy_are_equal_and_verify_with_both() {
         .map(|key| {
             let ours = key.ours.public_point().unwrap();
             let theirs = key.theirs.public_point().unwrap();
-            let z = ours.z(USER_ID).unwrap();
+            let z = z_of(HashAlgorithm::Sm3, USER_ID, ours.sec1()).unwrap();
             (ours, theirs, z)
         })
         .collect();
-    let items: Vec<_> = keys
+    let signatures: Vec<_> = keys
         .iter()
-        .zip(&points)
-        .zip(&messages)
-        .map(|((key, (_, _, z)), message)| accel::SignItem {
-            key: &key.ours,
-            z,
-            message,
+        .enumerate()
+        .map(|(i, key)| {
+            let item = accel::SignItem {
+                key: &key.ours,
+                hash: HashAlgorithm::Sm3,
+                z: &points[i].2,
+                message: &messages[i],
+            };
+            accel::sign_with_entropy(&item, &entropy[i])
         })
-        .collect();
-    let signatures: Vec<_> = accel::sign_many_with_entropy(&items, &entropy)
-        .into_iter()
-        .map(Result::unwrap)
         .collect();
     for (i, key) in keys.iter().enumerate() {
         let (ours, theirs, z) = &points[i];
         let item = rustcrypto::SignItem {
             key: &key.theirs,
+            hash: HashAlgorithm::Sm3,
             z,
             message: &messages[i],
         };
@@ -119,21 +121,23 @@ fn signatures_with_the_same_entropy_are_equal_and_verify_with_both() {
         for (signature, holds) in [(signatures[i], true), (wrong, false), ([0; 64], false)] {
             // Often enough that the key has its tables at the end.
             for _ in 0..20 {
-                let answer = accel::verify_many(&[accel::VerifyItem {
+                let answer = accel::verify(&accel::VerifyItem {
                     key: ours,
+                    hash: HashAlgorithm::Sm3,
                     z,
                     message: &messages[i],
                     signature: &signature,
-                }]);
-                assert_eq!(answer, [holds]);
+                });
+                assert_eq!(answer, holds);
             }
-            let answer = rustcrypto::verify_many(&[rustcrypto::VerifyItem {
+            let answer = rustcrypto::verify(&rustcrypto::VerifyItem {
                 key: theirs,
+                hash: HashAlgorithm::Sm3,
                 z,
                 message: &messages[i],
                 signature: &signature,
-            }]);
-            assert_eq!(answer, [holds]);
+            });
+            assert_eq!(answer, holds);
         }
     }
 }
@@ -142,13 +146,13 @@ fn signatures_with_the_same_entropy_are_equal_and_verify_with_both() {
 fn a_batch_answers_item_by_item() {
     let secret = accel::SecretScalar::generate().unwrap();
     let point = secret.public_point().unwrap();
-    let z = point.z(USER_ID).unwrap();
-    let good = accel::sign_many(&[accel::SignItem {
+    let z = z_of(HashAlgorithm::Sm3, USER_ID, point.sec1()).unwrap();
+    let good = accel::sign(&accel::SignItem {
         key: &secret,
+        hash: HashAlgorithm::Sm3,
         z: &z,
         message: b"m",
-    }])
-    .remove(0)
+    })
     .unwrap();
     let mut wrong = good;
     wrong[63] ^= 1;
@@ -158,6 +162,7 @@ fn a_batch_answers_item_by_item() {
         .iter()
         .map(|which| accel::VerifyItem {
             key: &point,
+            hash: HashAlgorithm::Sm3,
             z: &z,
             message: b"m",
             signature: [&good, &wrong, &unreadable][*which],

@@ -11,11 +11,13 @@
     missing_docs
 )]
 
+use std::future::Future;
 use std::sync::{Arc, LazyLock};
 
 use sm_jwt::{
-    KeyId, Limits, ManualClock, NoExtra, Profile, ReplayPolicy, SignatureEncoding, SigningKey,
-    TokenType, UnverifiedToken, Verifier, VerifyingKey,
+    DpopPolicy, Error, JwsVerifier, KeyId, KeySet, Limits, ManualClock, MemoryReplayStore, NoExtra,
+    Presented, Profile, ReplayPolicy, SharedKeySet, SignatureEncoding, SignatureRule, SigningKey,
+    TokenType, UnverifiedToken, VerifiedPayload, VerifiedToken, Verifier, VerifyingKey,
 };
 
 /// The public key of GM/T 0003.5 annex A; the corpus holds tokens that its private key signed.
@@ -172,6 +174,27 @@ fn check_public(key: &VerifyingKey) {
     assert_eq!(VerifyingKey::from_jwk(&key.to_jwk(None)).unwrap(), *key);
 }
 
+/// A JWK set: its keys are good ones, and it is the same when it is written and read again.
+pub fn parse_jwks(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let set = match KeySet::from_jwks(text, &Profile::default()) {
+        Ok(set) => set,
+        Err(error) => {
+            check_code(error.code());
+            assert!(!error.to_string().is_empty());
+            return;
+        }
+    };
+    let again = KeySet::from_jwks(&set.to_jwks(), &Profile::default()).unwrap();
+    assert_eq!(again.len(), set.len());
+    for key in set.iter() {
+        assert_eq!(again.get(key.kid().as_str()).unwrap().key(), key.key());
+        check_public(key.key());
+    }
+}
+
 /// A JWK, private or public: what is read comes back through every other form.
 pub fn parse_jwk(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
@@ -227,5 +250,126 @@ pub fn parse_der(data: &[u8]) {
     if let Ok(key) = VerifyingKey::from_sec1_bytes(data) {
         check_public(&key);
         assert!(data.len() == 33 || key.to_sec1_bytes() == data);
+    }
+}
+
+static JWS_VERIFIERS: LazyLock<[JwsVerifier; 2]> = LazyLock::new(|| {
+    [SignatureRule::All, SignatureRule::AtLeast(1)].map(|rule| {
+        let key = VerifyingKey::from_jwk(PUBLIC_JWK).unwrap();
+        let kid = KeyId::new("key-1").unwrap();
+        let keys = KeySet::new([(kid, key, Profile::default())]).unwrap();
+        JwsVerifier::builder(Arc::new(SharedKeySet::new(keys)))
+            .typ("statement+jws")
+            .rule(rule)
+            .build()
+            .unwrap()
+    })
+});
+
+fn check_payload(result: Result<VerifiedPayload, Error>) {
+    match result {
+        Ok(verified) => {
+            let (key, header) = verified.signatures().next().unwrap();
+            assert_eq!((key.kid().as_str(), header.kid()), ("key-1", "key-1"));
+            assert_eq!(header.alg(), "SGD_SM3_SM2");
+        }
+        Err(error) => {
+            check_code(error.code());
+            assert!(!error.to_string().is_empty());
+        }
+    }
+}
+
+/// Whether this is a signed payload in the JSON serialisation, or a compact one.
+pub fn accepts_jws(text: &str) -> bool {
+    JWS_VERIFIERS
+        .iter()
+        .any(|verifier| verifier.verify_json(text).is_ok() || verifier.verify_compact(text).is_ok())
+}
+
+/// A signed payload, taken for every form. With a zero byte in it: the JSON texts of a protected header and of an
+/// unprotected one.
+pub fn parse_jws(data: &[u8]) {
+    if let Some(at) = data.iter().position(|byte| *byte == 0) {
+        let (protected, header) = (&data[..at], &data[at + 1..]);
+        let header = String::from_utf8_lossy(header);
+        let text = format!(
+            r#"{{"payload":"eA","protected":"{}","header":{header},"signature":"{}"}}"#,
+            base64url(protected),
+            base64url(&[1; 64])
+        );
+        for verifier in JWS_VERIFIERS.iter() {
+            assert!(verifier.verify_json(&text).is_err());
+        }
+        return;
+    }
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    for verifier in JWS_VERIFIERS.iter() {
+        check_payload(verifier.verify_json(text));
+        check_payload(verifier.verify_json_detached(text, b"payload"));
+        check_payload(verifier.verify_compact(text));
+        check_payload(verifier.verify_detached(text, b"payload"));
+    }
+}
+
+/// An access token of the fixed key, bound to the key of the proofs in the corpus.
+pub const DPOP_TOKEN: &str = include_str!("dpop_token.txt");
+
+/// The one poll of a future that never waits.
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(&mut context) {
+        std::task::Poll::Ready(value) => value,
+        std::task::Poll::Pending => panic!("a memory store waits for nothing"),
+    }
+}
+
+fn dpop_verifier() -> Verifier {
+    let clock = Arc::new(ManualClock::new(1_700_000_000));
+    let store = Arc::new(MemoryReplayStore::new(10, clock.clone()));
+    let key = VerifyingKey::from_jwk(PUBLIC_JWK).unwrap();
+    Verifier::builder(TokenType::Access, ReplayPolicy::MultiUse)
+        .issuer(
+            "https://issuer.example",
+            [(KeyId::new("key-1").unwrap(), key, Profile::default())],
+        )
+        .audience("core-banking")
+        .dpop(DpopPolicy::new(store))
+        .clock(clock)
+        .build()
+        .unwrap()
+}
+
+/// Whether this is a proof that goes with the token.
+pub fn accepts_dpop(proof: &str) -> bool {
+    let presented = Presented::new().dpop(proof, "GET", "https://api.bank.example/a");
+    let token = DPOP_TOKEN.trim_end();
+    ready(dpop_verifier().accept_with::<NoExtra>(token, &presented)).is_ok()
+}
+
+/// A DPoP proof; with a zero byte in it, its header and payload as JSON texts.
+pub fn parse_dpop(data: &[u8]) {
+    let proof = match data.iter().position(|byte| *byte == 0) {
+        Some(at) => format!(
+            "{}.{}.{}",
+            base64url(&data[..at]),
+            base64url(&data[at + 1..]),
+            base64url(&[1; 64])
+        ),
+        None => String::from_utf8_lossy(data).into_owned(),
+    };
+    let verifier = dpop_verifier();
+    let presented = Presented::new().dpop(&proof, "GET", "https://api.bank.example/a");
+    let result: Result<VerifiedToken, Error> =
+        ready(verifier.accept_with(DPOP_TOKEN.trim_end(), &presented));
+    match result {
+        Ok(_) => {
+            // What passed once is consumed.
+            let again = ready(verifier.accept_with::<NoExtra>(DPOP_TOKEN.trim_end(), &presented));
+            assert_eq!(again.unwrap_err().code(), "dpop_proof_replayed");
+        }
+        Err(error) => check_code(error.code()),
     }
 }

@@ -9,23 +9,9 @@ use sm2::elliptic_curve::sec1::{FromSec1Point as _, ToSec1Point as _};
 use sm2::{AffinePoint, FieldBytes, ProjectivePoint, Scalar};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::hash::sm3;
+use crate::crypto::curve::POINT_LEN;
 use crate::crypto::random::fill_random;
 use crate::error::Error;
-
-/// Length of an uncompressed point, 04 ‖ x ‖ y.
-pub(crate) const POINT_LEN: usize = 65;
-
-/// The curve constants that Z hashes, a ‖ b ‖ xG ‖ yG (GM/T 0003.5 section 4).
-const CURVE_CONSTANTS: [u8; 128] = *b"\
-\xFF\xFF\xFF\xFE\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\
-\xFF\xFF\xFF\xFF\x00\x00\x00\x00\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFC\
-\x28\xE9\xFA\x9E\x9D\x9F\x5E\x34\x4D\x5A\x9E\x4B\xCF\x65\x09\xA7\
-\xF3\x97\x89\xF5\x15\xAB\x8F\x92\xDD\xBC\xBD\x41\x4D\x94\x0E\x93\
-\x32\xC4\xAE\x2C\x1F\x19\x81\x19\x5F\x99\x04\x46\x6A\x39\xC9\x94\
-\x8F\xE3\x0B\xBF\xF2\x66\x0B\xE1\x71\x5A\x45\x89\x33\x4C\x74\xC7\
-\xBC\x37\x36\xA2\xF4\xF6\x77\x9C\x59\xBD\xCE\xE3\x6B\x69\x21\x53\
-\xD0\xA9\x87\x7C\xC6\x2A\x47\x40\x02\xDF\x32\xE5\x21\x39\xF0\xA0";
 
 /// A public key: a point on the curve, not infinity.
 #[derive(Clone)]
@@ -58,20 +44,6 @@ impl PublicPoint {
     /// The uncompressed encoding.
     pub(crate) fn sec1(&self) -> &[u8; POINT_LEN] {
         &self.sec1
-    }
-
-    /// Z = SM3(ENTL ‖ id ‖ a ‖ b ‖ xG ‖ yG ‖ xA ‖ yA), GM/T 0003.2 section 5.5.
-    ///
-    /// `None` when the user id is longer than its 16-bit length in bits can say.
-    pub(crate) fn z(&self, user_id: &[u8]) -> Option<[u8; 32]> {
-        let entl = u16::try_from(user_id.len().checked_mul(8)?).ok()?;
-        let (_, coordinates) = self.sec1.split_first()?;
-        Some(sm3(&[
-            &entl.to_be_bytes(),
-            user_id,
-            &CURVE_CONSTANTS,
-            coordinates,
-        ]))
     }
 }
 

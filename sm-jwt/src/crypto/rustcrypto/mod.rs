@@ -8,10 +8,10 @@ mod sign;
 mod tests;
 mod verify;
 
-pub(crate) use self::hash::sm3;
-pub(crate) use self::keys::{POINT_LEN, PublicPoint, SecretScalar};
+pub(crate) use self::hash::{MacKey, Sm3Stream, sm3};
+pub(crate) use self::keys::{PublicPoint, SecretScalar};
 pub(crate) use self::scalar::SIGNATURE_LEN;
 #[cfg(all(test, feature = "accel"))]
 pub(crate) use self::sign::sign_with_entropy;
-pub(crate) use self::sign::{SignItem, sign_many};
-pub(crate) use self::verify::{VerifyItem, verify_many};
+pub(crate) use self::sign::{SignItem, sign};
+pub(crate) use self::verify::{VerifyItem, verify, verify_many};

@@ -10,41 +10,38 @@ use sm2::elliptic_curve::point::AffineCoordinates as _;
 use sm2::{FieldBytes, ProjectivePoint, Scalar};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::hash::{hmac_sm3, sm3};
+use super::hash::{digest, hmac_sm3};
 use super::keys::SecretScalar;
 use super::scalar::{SIGNATURE_LEN, reduce};
 use crate::crypto::random::fill_random;
 use crate::error::Error;
+use crate::hash::HashAlgorithm;
 
 /// One message to sign.
 pub(crate) struct SignItem<'a> {
     pub(crate) key: &'a SecretScalar,
+    pub(crate) hash: HashAlgorithm,
     /// The signer's Z.
     pub(crate) z: &'a [u8; 32],
     pub(crate) message: &'a [u8],
 }
 
-/// SM2 signatures r ‖ s (GM/T 0003.2 section 6.1), one result an item.
+/// The SM2 signature r ‖ s (GM/T 0003.2 section 6.1).
 ///
 /// k comes from HMAC-DRBG-SM3 (RFC 6979 section 3.6's form) over d, e and 32 fresh random bytes: a
 /// repeated or poor random value alone does not repeat k.
-pub(crate) fn sign_many(items: &[SignItem<'_>]) -> Vec<Result<[u8; SIGNATURE_LEN], Error>> {
-    items
-        .iter()
-        .map(|item| {
-            let mut entropy = Zeroizing::new([0u8; 32]);
-            fill_random(&mut *entropy)?;
-            sign_with_entropy(item, &entropy)
-        })
-        .collect()
+pub(crate) fn sign(item: &SignItem<'_>) -> Result<[u8; SIGNATURE_LEN], Error> {
+    let mut entropy = Zeroizing::new([0u8; 32]);
+    fill_random(&mut *entropy)?;
+    sign_with_entropy(item, &entropy)
 }
 
 pub(crate) fn sign_with_entropy(
     item: &SignItem<'_>,
     entropy: &[u8; 32],
 ) -> Result<[u8; SIGNATURE_LEN], Error> {
-    // A1, A2: e = SM3(Z ‖ M)
-    let e = reduce(&sm3(&[item.z, item.message]));
+    // A1, A2: e = H(Z ‖ M)
+    let e = reduce(&digest(item.hash, &[item.z, item.message]));
     let mut drbg = HmacDrbg::new(&item.key.to_bytes(), &e.to_repr().into(), entropy);
     // Every way back to A3 has a probability near 2^-256, rejection of k near 2^-32.
     for _ in 0..64 {

@@ -8,8 +8,10 @@ use sm2::elliptic_curve::ff::PrimeField as _;
 use super::hash::{hmac_sm3, sm3};
 use super::keys::{PublicPoint, SecretScalar};
 use super::scalar::{reduce, scalar_in_range};
-use super::sign::{HmacDrbg, SignItem, sign_many, sign_with_entropy, sign_with_k};
+use super::sign::{HmacDrbg, SignItem, sign, sign_with_entropy, sign_with_k};
 use super::verify::{VerifyItem, verify_many};
+use crate::crypto::z as z_of;
+use crate::hash::HashAlgorithm;
 
 const USER_ID: &[u8] = b"1234567812345678";
 const N: &str = "FFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFF7203DF6B21C6052B53BBF40939D54123";
@@ -45,7 +47,7 @@ const MESSAGE: &[u8] = b"message digest";
 fn annex_a() -> AnnexA {
     let secret = SecretScalar::from_bytes(&hex32(ANNEX_A_D)).unwrap();
     let public = secret.public_point().unwrap();
-    let z = public.z(USER_ID).unwrap();
+    let z = z_of(HashAlgorithm::Sm3, USER_ID, public.sec1()).unwrap();
     let e = reduce(&sm3(&[&z, MESSAGE]));
     let signature = hex(ANNEX_A_SIGNATURE).try_into().unwrap();
     AnnexA {
@@ -62,6 +64,7 @@ impl AnnexA {
         let signature = [*r, *s].concat().try_into().unwrap();
         verify_many(&[VerifyItem {
             key: &self.public,
+            hash: HashAlgorithm::Sm3,
             z: &self.z,
             message: MESSAGE,
             signature: &signature,
@@ -135,16 +138,17 @@ fn private_scalar_is_in_1_to_n_minus_2() {
         assert_eq!(*secret.to_bytes(), taken);
         // The extremes sign, too.
         let public = secret.public_point().unwrap();
-        let z = public.z(b"").unwrap();
-        let signature = sign_many(&[SignItem {
+        let z = z_of(HashAlgorithm::Sm3, b"", public.sec1()).unwrap();
+        let signature = sign(&SignItem {
             key: &secret,
+            hash: HashAlgorithm::Sm3,
             z: &z,
             message: b"m",
-        }])
-        .remove(0)
+        })
         .unwrap();
         let item = VerifyItem {
             key: &public,
+            hash: HashAlgorithm::Sm3,
             z: &z,
             message: b"m",
             signature: &signature,
@@ -192,6 +196,7 @@ fn every_bit_of_a_signature_counts() {
         .iter()
         .map(|signature| VerifyItem {
             key: &annex.public,
+            hash: HashAlgorithm::Sm3,
             z: &annex.z,
             message: MESSAGE,
             signature,
@@ -212,6 +217,7 @@ fn batch_answers_item_by_item() {
         .iter()
         .map(|which| VerifyItem {
             key: &annex.public,
+            hash: HashAlgorithm::Sm3,
             z: &annex.z,
             message: MESSAGE,
             signature: [&annex.signature, &wrong, &unreadable][*which],
@@ -247,11 +253,17 @@ fn differential_k_derivation() {
 
     for round in 0..32u8 {
         let secret = SecretScalar::generate().unwrap();
-        let z = secret.public_point().unwrap().z(USER_ID).unwrap();
+        let z = z_of(
+            HashAlgorithm::Sm3,
+            USER_ID,
+            secret.public_point().unwrap().sec1(),
+        )
+        .unwrap();
         let message = vec![round; usize::from(round) * 7];
         let entropy = [round.wrapping_mul(37); 32];
         let item = SignItem {
             key: &secret,
+            hash: HashAlgorithm::Sm3,
             z: &z,
             message: &message,
         };
@@ -278,24 +290,24 @@ fn drbg_does_not_repeat() {
 #[test]
 fn signatures_of_one_message_differ() {
     let annex = annex_a();
-    let items = [0, 1].map(|_| SignItem {
+    let item = SignItem {
         key: &annex.secret,
+        hash: HashAlgorithm::Sm3,
         z: &annex.z,
         message: MESSAGE,
-    });
-    let signatures = sign_many(&items);
-    assert_ne!(
-        signatures[0].as_ref().unwrap(),
-        signatures[1].as_ref().unwrap()
-    );
+    };
+    assert_ne!(sign(&item).unwrap(), sign(&item).unwrap());
 }
 
 #[test]
 fn user_id_is_at_most_8191_bytes() {
     let public = annex_a().public;
-    assert!(public.z(&[0; 8191]).is_some());
-    assert!(public.z(&[0; 8192]).is_none());
-    assert_ne!(public.z(b""), public.z(USER_ID));
+    assert!(z_of(HashAlgorithm::Sm3, &[0; 8191], public.sec1()).is_some());
+    assert!(z_of(HashAlgorithm::Sm3, &[0; 8192], public.sec1()).is_none());
+    assert_ne!(
+        z_of(HashAlgorithm::Sm3, b"", public.sec1()),
+        z_of(HashAlgorithm::Sm3, USER_ID, public.sec1())
+    );
 }
 
 /// Wycheproof's HMAC-SM3 vectors; tags may be truncated.

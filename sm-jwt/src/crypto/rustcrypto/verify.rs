@@ -9,18 +9,25 @@ use sm2::elliptic_curve::point::{AffineCoordinates as _, BatchNormalize as _};
 use sm2::{ProjectivePoint, Scalar};
 use subtle::ConstantTimeEq as _;
 
-use super::hash::sm3;
+use super::hash::digest;
 use super::keys::PublicPoint;
 use super::scalar::{SIGNATURE_LEN, reduce, scalar_in_range};
+use crate::hash::HashAlgorithm;
 
 /// One signature to check.
 pub(crate) struct VerifyItem<'a> {
     pub(crate) key: &'a PublicPoint,
-    /// The signer's Z.
-    pub(crate) z: &'a [u8; 32],
+    pub(crate) hash: HashAlgorithm,
+    /// The signer's Z; what is hashed in front of the message.
+    pub(crate) z: &'a [u8],
     pub(crate) message: &'a [u8],
     /// r ‖ s.
     pub(crate) signature: &'a [u8; SIGNATURE_LEN],
+}
+
+/// Checks one SM2 signature (GM/T 0003.2 section 7.1).
+pub(crate) fn verify(item: &VerifyItem<'_>) -> bool {
+    matches!(verify_many(std::slice::from_ref(item))[..], [true])
 }
 
 /// Checks SM2 signatures (GM/T 0003.2 section 7.1), one answer an item.
@@ -51,8 +58,8 @@ fn verify_to_point(item: &VerifyItem<'_>) -> (Option<Scalar>, ProjectivePoint) {
     let (Some(r), Some(s)) = (scalar_in_range(r), scalar_in_range(s)) else {
         return refused;
     };
-    // B3, B4: e = SM3(Z ‖ M)
-    let e = reduce(&sm3(&[item.z, item.message]));
+    // B3, B4: e = H(Z ‖ M)
+    let e = reduce(&digest(item.hash, &[item.z, item.message]));
     // B5: t = (r + s) mod n, not 0
     let t = r + s;
     if bool::from(t.is_zero()) {
