@@ -281,7 +281,10 @@ impl Authenticator for ApiKeyAuthenticator {
     fn clear(&self, _: &mut Extensions) {}
 
     fn challenges(&self, _: &Error) -> Vec<HeaderValue> {
-        // There is no registered scheme for keys in a header of their own.
-        Vec::new()
+        // A 401 has a challenge (RFC 9110 section 15.5.2). No scheme is registered for keys in a header of their own:
+        // this is the name that is in use.
+        HeaderValue::try_from(format!(r#"ApiKey header="{}""#, self.header))
+            .into_iter()
+            .collect()
     }
 }

@@ -1,6 +1,6 @@
 //! Verifying payloads.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -156,6 +156,42 @@ impl JwsVerifier {
                 .with_token_bytes(1 << 20)
                 .with_payload_bytes(1 << 20),
         }
+    }
+
+    /// Looks for newer keys where `jws`, in any form, names one that is not known or where no keys may be trusted: the
+    /// other calls ask nobody. Nothing is verified here, and what cannot be read, or has another `typ`, sets nothing in
+    /// motion; how often names of unknown keys are looked up is the resolver's to bound.
+    ///
+    /// ```
+    /// # async fn read(verifier: &sm_jwt::JwsVerifier, jws: &str) -> Result<Vec<u8>, sm_jwt::Error> {
+    /// verifier.refresh_keys(jws).await;
+    /// let statement = verifier.verify_json(jws)?.into_payload();
+    /// # Ok(statement)
+    /// # }
+    /// ```
+    pub async fn refresh_keys(&self, jws: &str) {
+        for kid in self.kids(jws).unwrap_or_default() {
+            let known = self
+                .keys
+                .current()
+                .is_ok_and(|keys| keys.get(&kid).is_some());
+            if !known {
+                self.keys.refresh(&kid).await;
+            }
+        }
+    }
+
+    /// The keys that the signatures name, unverified.
+    fn kids(&self, jws: &str) -> Result<BTreeSet<String>, Error> {
+        let kid = |candidate: Candidate<'_>| candidate.header.kid().to_owned();
+        if jws.trim_start().starts_with('{') {
+            let parsed = Parsed::parse(jws, &self.limits)?;
+            let candidates = self.candidates(&parsed)?.into_iter();
+            return Ok(candidates.flatten().map(kid).collect());
+        }
+        let [protected, _, signature] = split(jws, &self.limits)?;
+        let candidate = self.candidate(protected, signature, &HashSet::new())?;
+        Ok(BTreeSet::from([kid(candidate)]))
     }
 
     /// Checks `header.payload.signature`.

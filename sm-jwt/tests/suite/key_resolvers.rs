@@ -250,6 +250,63 @@ async fn keys_that_are_not_at_hand_refuse() {
     assert_eq!(accepted(&verifier, &token).await, "keys_unavailable");
 }
 
+/// Signed payloads ask for newer keys in a call of its own, in every form.
+#[tokio::test]
+async fn signed_payloads_ask_for_their_keys() {
+    const TYP: &str = "statement+jws";
+    let signer = |d: &[u8; 32], name: &str| {
+        let signer = JwsSigner::new(key_of(d), kid(name), Profile::default()).unwrap();
+        signer.with_type(TYP).unwrap()
+    };
+    let (a, b, c) = (
+        signer(&D, "a"),
+        signer(&OTHER_D, "b"),
+        signer(&THIRD_D, "c"),
+    );
+    let all = || set(&[("a", D), ("b", OTHER_D), ("c", THIRD_D)]);
+    let verifier = |fetches: &Arc<Fetches>| {
+        let verifier = JwsVerifier::builder(fetches.clone()).typ(TYP);
+        verifier.build().unwrap()
+    };
+
+    let fetches = Fetches::new(set(&[("a", D)]), vec![None, Some(all())]);
+    let compact = b.sign(b"x", JwsForm::Compact).unwrap();
+    let reads = verifier(&fetches);
+    assert_eq!(code_of(&reads.verify_compact(&compact)), "unknown_key");
+    assert!(fetches.asked().is_empty());
+    reads.refresh_keys(&compact).await;
+    assert_eq!(reads.verify_compact(&compact).unwrap().payload(), b"x");
+    reads.refresh_keys(&compact).await;
+    let detached = c.sign(b"x", JwsForm::Detached).unwrap();
+    reads.refresh_keys(&detached).await;
+    assert_eq!(fetches.asked(), ["b"]);
+
+    // Several signatures: one key after the other, until a fetch brought all.
+    let fetches = Fetches::new(set(&[("a", D)]), vec![Some(all()), None]);
+    let text = JwsSigner::sign_json(&[&a, &b, &c], b"x", JsonPayload::Encoded).unwrap();
+    let reads = verifier(&fetches);
+    reads.refresh_keys(&text).await;
+    assert_eq!(fetches.asked(), ["b", "c"]);
+    assert_eq!(reads.verify_json(&text).unwrap().signatures().count(), 3);
+
+    // No set at all, then one.
+    let fetches = Fetches::new(set(&[]), vec![Some(all())]);
+    fetches.available.store(0, Ordering::SeqCst);
+    let reads = verifier(&fetches);
+    reads.refresh_keys(&compact).await;
+    assert_eq!(reads.verify_compact(&compact).unwrap().payload(), b"x");
+
+    // What does not read, or is of another type, asks for nothing.
+    let other = signer(&OTHER_D, "b").with_type("other+jws").unwrap();
+    let of_other_type = other.sign(b"x", JwsForm::Compact).unwrap();
+    let fetches = Fetches::new(set(&[]), vec![]);
+    let reads = verifier(&fetches);
+    for text in ["", "a.b.c", "{}", "{", &of_other_type, &"x".repeat(2 << 20)] {
+        reads.refresh_keys(text).await;
+    }
+    assert!(fetches.asked().is_empty());
+}
+
 #[tokio::test]
 async fn a_shared_set_has_no_way_to_refresh() {
     let keys = SharedKeySet::new(set(&[("a", D)]));

@@ -60,6 +60,8 @@ mod properties;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "redis")]
+mod redis_clock;
+#[cfg(feature = "redis")]
 mod redis_failures;
 #[cfg(feature = "redis")]
 mod redis_revocation;

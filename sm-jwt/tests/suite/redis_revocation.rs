@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::redis_clock::{JUMP, forgets, jump};
 use crate::redis_server::*;
 use sm_jwt::*;
 
@@ -226,4 +227,30 @@ async fn a_log_that_is_counted_on_keeps_revocations() {
     assert_eq!(world.show("t", Some("s"), "u", at).await, "revoked");
     assert_eq!(world.show("t", None, "u", at).await, "ok");
     assert_eq!(world.store.lost_data().await.unwrap(), None);
+}
+
+/// A clock that jumped ahead and came back: what it has let the server forget is not taken for what was never revoked.
+#[tokio::test]
+async fn what_was_forgotten_in_a_jump_of_the_clock_is_not_accepted() {
+    if !redis_is_here() {
+        return;
+    }
+    let server = Server::start_with_clock();
+    let world = World::new(store(&server));
+    let (at, until) = (now() + 100, now() + 1000);
+    world.revoke(Revocation::token(ISSUER, "t1", until)).await;
+    assert_eq!(world.show("t1", None, "u1", at).await, "revoked");
+    assert_eq!(world.show("t2", None, "u1", at).await, "ok");
+    jump(&server, JUMP);
+    assert_eq!(world.show("t1", None, "u1", at).await, "wrong set-up");
+    forgets(&server, "test:revoked:*");
+    jump(&server, 0);
+    let start = std::time::Instant::now();
+    while world.show("t1", None, "u1", at).await == "wrong set-up" {
+        assert!(start.elapsed() < DEADLINE);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for id in ["t1", "t2"] {
+        assert_eq!(world.show(id, None, "u1", at).await, "clock went back");
+    }
 }

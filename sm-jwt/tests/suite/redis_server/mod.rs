@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::fs;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -34,21 +35,52 @@ pub struct Server {
     pub port: u16,
     dir: PathBuf,
     args: Vec<String>,
+    /// The library that shows it another clock.
+    clock: Option<PathBuf>,
 }
 
 impl Server {
     /// Keeps nothing on disk unless `args` say so.
     pub fn start(args: &[&str]) -> Self {
+        Self::start_in(Self::folder(), args, None)
+    }
+
+    /// One whose clock can be [`set`](Self::set_clock). It starts with the right time.
+    pub fn start_with_clock() -> Self {
+        let dir = Self::folder();
+        let library = dir.join("clock.so");
+        let source = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/suite/redis_server/clock.c"
+        );
+        let status = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-o"])
+            .args([library.as_os_str(), source.as_ref()])
+            .status();
+        assert!(status.expect("no C compiler").success());
+        fs::write(dir.join("clock"), 0i64.to_ne_bytes()).unwrap();
+        Self::start_in(dir, &[], Some(library))
+    }
+
+    fn folder() -> PathBuf {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::SeqCst);
+        let name = format!("sm-jwt-redis-{}-{number}", std::process::id());
+        let dir = std::env::temp_dir().join(name);
+        fs::create_dir_all(&dir).unwrap();
+        dir
+    }
+
+    fn start_in(dir: PathBuf, args: &[&str], clock: Option<PathBuf>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::SeqCst);
         let id = std::process::id();
-        let dir = std::env::temp_dir().join(format!("sm-jwt-redis-{id}-{number}"));
-        fs::create_dir_all(&dir).unwrap();
         let mut server = Self {
             child: None,
             port: 0,
             dir,
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            clock,
         };
         // Below the ports that outgoing connections get: while a server is down, nobody else takes its port by chance,
         // and no connection reaches itself.
@@ -69,7 +101,13 @@ impl Server {
     }
 
     fn try_start(&mut self) -> bool {
-        let child = Command::new("redis-server")
+        let mut command = Command::new("redis-server");
+        if let Some(library) = &self.clock {
+            command
+                .env("LD_PRELOAD", library)
+                .env("CLOCK_FILE", self.dir.join("clock"));
+        }
+        let child = command
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
             .args(["--repl-diskless-sync-delay", "0"])
@@ -99,6 +137,16 @@ impl Server {
             assert!(start.elapsed() < DEADLINE, "{}", self.log());
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Sets the clock to so many seconds ahead of the right time.
+    pub fn set_clock(&self, ahead: i64) {
+        // In place: the server has the file mapped.
+        let mut file = fs::File::options()
+            .write(true)
+            .open(self.dir.join("clock"))
+            .unwrap();
+        file.write_all(&ahead.to_ne_bytes()).unwrap();
     }
 
     /// SIGKILL.
