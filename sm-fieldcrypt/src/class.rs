@@ -1,5 +1,6 @@
 //! Field classes: what kind of field is sealed how.
 
+use crate::chunk_size::ChunkSize;
 use crate::error::Error;
 
 /// How a value is encrypted and authenticated. The numbers are those of the wire format.
@@ -12,6 +13,11 @@ pub enum Suite {
     /// Suite 02: SM4-CTR with random 12-byte nonce and 32-bit counter, then HMAC-SM3. As long as the plaintext.
     /// For often-written fields such as device serials and tracks.
     CtrHmacSm3,
+    /// Suite 03: SM4-GCM (GB/T 36624) with random 12-byte nonce and 16-byte tag. As long as the plaintext. No envelope is
+    /// safe here from whoever finds two keys for it: the tag does not commit to the key.
+    Gcm,
+    /// Suite 04: SM4-CCM, as [`Gcm`](Self::Gcm); at most 2^24 - 1 bytes.
+    Ccm,
 }
 
 impl Suite {
@@ -19,13 +25,41 @@ impl Suite {
         match self {
             Self::CbcHmacSm3 => 1,
             Self::CtrHmacSm3 => 2,
+            Self::Gcm => 3,
+            Self::Ccm => 4,
+        }
+    }
+
+    pub(crate) const fn of_id(id: u8) -> Option<Self> {
+        match id {
+            1 => Some(Self::CbcHmacSm3),
+            2 => Some(Self::CtrHmacSm3),
+            3 => Some(Self::Gcm),
+            4 => Some(Self::Ccm),
+            _ => None,
         }
     }
 
     pub(crate) const fn iv_len(self) -> usize {
         match self {
             Self::CbcHmacSm3 => 16,
-            Self::CtrHmacSm3 => 12,
+            Self::CtrHmacSm3 | Self::Gcm | Self::Ccm => 12,
+        }
+    }
+
+    /// Whether encryption and authentication are one algorithm, with tags of 16 bytes.
+    pub(crate) const fn is_aead(self) -> bool {
+        matches!(self, Self::Gcm | Self::Ccm)
+    }
+
+    /// The longest plaintext in bytes: for CCM what its length field of three bytes holds, for the others where the
+    /// 32-bit block counter ends.
+    pub(crate) const fn max_plaintext(self) -> u64 {
+        match self {
+            Self::Ccm => (1 << 24) - 1,
+            // Two counter blocks are GCM's own.
+            Self::Gcm => ((u32::MAX - 1) as u64) << 4,
+            Self::CbcHmacSm3 | Self::CtrHmacSm3 => (u32::MAX as u64) << 4,
         }
     }
 }
@@ -48,6 +82,7 @@ pub struct FieldClass {
     suite: Suite,
     row_bound: bool,
     long_tag: bool,
+    chunk: Option<ChunkSize>,
     per_tenant: bool,
     window_minutes: u32,
     active_days: u32,
@@ -66,6 +101,7 @@ impl FieldClass {
             suite,
             row_bound: true,
             long_tag: false,
+            chunk: None,
             per_tenant: false,
             window_minutes: 15,
             active_days: 31,
@@ -103,7 +139,16 @@ impl FieldClass {
         self
     }
 
-    /// 32-byte tags, which also commit to the key: no envelope opens under two keys.
+    /// Values are sealed in chunks of 2^`log2` bytes (10 to 20: 1 KiB to 1 MiB), each with a tag of its own, so that a range
+    /// of a long value is opened without the rest. [`Suite::CtrHmacSm3`] only. Values sealed with another size still open.
+    #[must_use]
+    pub fn chunked(mut self, log2: u8) -> Self {
+        self.chunk = Some(ChunkSize(log2));
+        self
+    }
+
+    /// 32-byte tags, which also commit to the key: no envelope opens under two keys. Not for [`Suite::Gcm`] and
+    /// [`Suite::Ccm`].
     #[must_use]
     pub fn long_tag(mut self) -> Self {
         self.long_tag = true;
@@ -162,6 +207,16 @@ impl FieldClass {
         self.long_tag
     }
 
+    /// Whether values are sealed in chunks.
+    #[must_use]
+    pub fn is_chunked(&self) -> bool {
+        self.chunk.is_some()
+    }
+
+    pub(crate) fn chunk_size(&self) -> Option<ChunkSize> {
+        self.chunk
+    }
+
     /// Whether every tenant has a field key of its own.
     #[must_use]
     pub fn is_per_tenant(&self) -> bool {
@@ -189,6 +244,12 @@ impl FieldClass {
             "the name may hold ASCII letters, digits, '_', '-' and '.' only"
         } else if !(1..=1440).contains(&self.window_minutes) {
             "the window needs 1 to 1440 minutes"
+        } else if self.long_tag && self.suite.is_aead() {
+            "tags of GCM and CCM have 16 bytes"
+        } else if self.chunk.is_some() && self.suite != Suite::CtrHmacSm3 {
+            "only SM4-CTR has chunks"
+        } else if self.chunk.is_some_and(|chunk| !chunk.is_valid()) {
+            "chunks have 2^10 to 2^20 bytes"
         } else if !(1..=3660).contains(&self.active_days) {
             "the key period needs 1 to 3660 days"
         } else {
@@ -236,6 +297,12 @@ mod tests {
             ok().window_minutes(1441),
             ok().active_days(0),
             ok().active_days(3661),
+            ok().chunked(12),
+            FieldClass::new(9, "x", Suite::CtrHmacSm3).chunked(9),
+            FieldClass::new(9, "x", Suite::CtrHmacSm3).chunked(21),
+            FieldClass::new(9, "x", Suite::Gcm).long_tag(),
+            FieldClass::new(9, "x", Suite::Ccm).long_tag(),
+            FieldClass::new(9, "x", Suite::Gcm).chunked(12),
         ] {
             assert!(bad.validate().is_err(), "{bad:?}");
         }

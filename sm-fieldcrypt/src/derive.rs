@@ -3,16 +3,62 @@
 //! L3 = HKDF-Expand-SM3(FEK, "smfc1/l3" ‖ u8 suite ‖ u16 class ‖ u32 fek_id ‖ u32 window ‖ 4-byte salt ‖ u16 length
 //! ‖ tenant), 48 bytes: encryption key 16 ‖ MAC key 32.
 
-use crate::crypto::{ExpandJob, HmacKey, PrkKey, Sm4Key, hkdf_expand_many};
+use crate::class::Suite;
+use crate::crypto::{CcmKey, ExpandJob, GcmKey, HmacKey, PrkKey, Sm4Key, hkdf_expand_many};
 use crate::envelope::Header;
 use zeroize::Zeroizing;
 
 const SESSION_LABEL: &[u8] = b"smfc1/l3";
 
 /// The keys of one field key, window, salt and tenant. Wiped on drop.
-pub(crate) struct SessionKeys {
+pub(crate) enum SessionKeys {
+    /// Suites 01 and 02.
+    Etm(EtmKeys),
+    /// Suite 03; the MAC key has no use. Its tables are long.
+    Gcm(Box<GcmKey>),
+    /// Suite 04; the MAC key has no use.
+    Ccm(CcmKey),
+}
+
+/// The keys of encrypt-then-MAC.
+pub(crate) struct EtmKeys {
     pub(crate) enc: Sm4Key,
     pub(crate) mac: HmacKey,
+}
+
+impl SessionKeys {
+    fn new(suite: Suite, enc: &[u8; 16], mac: &[u8; 32]) -> Self {
+        match suite {
+            Suite::CbcHmacSm3 | Suite::CtrHmacSm3 => Self::Etm(EtmKeys {
+                enc: Sm4Key::new(enc),
+                mac: HmacKey::new(mac),
+            }),
+            Suite::Gcm => Self::Gcm(Box::new(GcmKey::new(enc))),
+            Suite::Ccm => Self::Ccm(CcmKey::new(enc)),
+        }
+    }
+
+    /// The keys of suites 01 and 02.
+    pub(crate) fn etm(&self) -> Option<&EtmKeys> {
+        match self {
+            Self::Etm(keys) => Some(keys),
+            Self::Gcm(_) | Self::Ccm(_) => None,
+        }
+    }
+
+    pub(crate) fn gcm(&self) -> Option<&GcmKey> {
+        match self {
+            Self::Gcm(key) => Some(key),
+            Self::Etm(_) | Self::Ccm(_) => None,
+        }
+    }
+
+    pub(crate) fn ccm(&self) -> Option<&CcmKey> {
+        match self {
+            Self::Ccm(key) => Some(key),
+            Self::Etm(_) | Self::Gcm(_) => None,
+        }
+    }
 }
 
 /// Which session keys to derive.
@@ -45,15 +91,13 @@ pub(crate) fn session_keys_many(requests: &[SessionRequest<'_>]) -> Vec<Option<S
     let done = hkdf_expand_many(&mut jobs);
     drop(jobs);
     done.into_iter()
+        .zip(requests)
         .zip(&infos)
         .zip(&outputs)
-        .map(|((done, info), out)| {
+        .map(|(((done, request), info), out)| {
             let (enc, mac) = out.split_first_chunk::<16>()?;
             let mac: &[u8; 32] = mac.try_into().ok()?;
-            (done && info.is_some()).then(|| SessionKeys {
-                enc: Sm4Key::new(enc),
-                mac: HmacKey::new(mac),
-            })
+            (done && info.is_some()).then(|| SessionKeys::new(request.header.suite, enc, mac))
         })
         .collect()
 }
@@ -86,6 +130,7 @@ mod tests {
             suite: Suite::CtrHmacSm3,
             row_bound: false,
             long_tag: false,
+            chunked: false,
             class: 0x0102,
             fek_id: 0x0304_0506,
             window: 0x0708_090A,
@@ -136,7 +181,7 @@ mod tests {
         });
         let mut tags: Vec<_> = session_keys_many(&requests)
             .into_iter()
-            .map(|keys| hmac(&keys.unwrap().mac, &[b"x"]))
+            .map(|keys| hmac(&keys.unwrap().etm().unwrap().mac, &[b"x"]))
             .collect();
         tags.sort_unstable();
         tags.dedup();

@@ -10,9 +10,11 @@
 //! | 6 | 4 | field key id |
 //! | 10 | 4 | window start, Unix minutes |
 //! | 14 | 4 | salt |
-//! | 18 | 16 or 12 | IV (CBC) or nonce (CTR) |
+//! | 18 | 16 or 12 | IV (CBC) or nonce (others) |
 //! | … | n | ciphertext |
 //! | end | 16 or 32 | tag |
+//!
+//! Chunked values go on otherwise behind the nonce: see [`chunked`](crate::chunked).
 
 use crate::class::Suite;
 use crate::error::Error;
@@ -38,6 +40,8 @@ pub struct Header {
     pub row_bound: bool,
     /// Whether the tag has 32 bytes instead of 16.
     pub long_tag: bool,
+    /// Whether the value is sealed in chunks, each with a tag of its own.
+    pub chunked: bool,
     /// Field class id.
     pub class: u16,
     /// Field key id.
@@ -52,7 +56,8 @@ impl Header {
     fn flags(&self) -> u8 {
         let row_bound = if self.row_bound { ROW_BOUND } else { 0 };
         let long_tag = if self.long_tag { LONG_TAG } else { 0 };
-        row_bound | long_tag
+        let chunked = if self.chunked { CHUNKED } else { 0 };
+        row_bound | long_tag | chunked
     }
 
     pub(crate) fn to_bytes(self) -> [u8; HEADER] {
@@ -90,8 +95,7 @@ impl<'a> Envelope<'a> {
     /// Takes `bytes` apart.
     ///
     /// # Errors
-    /// [`Error::Envelope`] when they are not an envelope, [`Error::Unsupported`] for suites and flags that the
-    /// format knows and this version does not open (GCM, CCM, chunked).
+    /// [`Error::Envelope`] when they are not an envelope. The chunks of a chunked one are not looked at.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
         let fault = |what, offset| Err(Error::Envelope { what, offset });
         let Some((raw_header, body)) = bytes.split_first_chunk::<HEADER>() else {
@@ -123,36 +127,23 @@ impl<'a> Envelope<'a> {
         if version != VERSION {
             return fault("unknown version", 1);
         }
-        let suite = match suite {
-            1 => Suite::CbcHmacSm3,
-            2 => Suite::CtrHmacSm3,
-            3 => {
-                return Err(Error::Unsupported {
-                    what: "suite 03 (SM4-GCM)",
-                });
-            }
-            4 => {
-                return Err(Error::Unsupported {
-                    what: "suite 04 (SM4-CCM)",
-                });
-            }
-            _ => return fault("unknown suite", 2),
+        let Some(suite) = Suite::of_id(suite) else {
+            return fault("unknown suite", 2);
         };
         if flags & !(ROW_BOUND | LONG_TAG | CHUNKED) != 0 {
             return fault("reserved flag bits are set", 3);
         }
-        if flags & CHUNKED != 0 {
-            return match suite {
-                Suite::CtrHmacSm3 => Err(Error::Unsupported {
-                    what: "chunked values",
-                }),
-                Suite::CbcHmacSm3 => fault("chunked flag on a suite that has no chunks", 3),
-            };
+        if flags & CHUNKED != 0 && suite != Suite::CtrHmacSm3 {
+            return fault("chunked flag on a suite that has no chunks", 3);
+        }
+        if flags & LONG_TAG != 0 && suite.is_aead() {
+            return fault("long-tag flag on a suite that has short tags", 3);
         }
         let header = Header {
             suite,
             row_bound: flags & ROW_BOUND != 0,
             long_tag: flags & LONG_TAG != 0,
+            chunked: flags & CHUNKED != 0,
             class: u16::from_be_bytes([c0, c1]),
             fek_id: u32::from_be_bytes([k0, k1, k2, k3]),
             window: u32::from_be_bytes([w0, w1, w2, w3]),
@@ -161,6 +152,15 @@ impl<'a> Envelope<'a> {
         let Some((iv, rest)) = body.split_at_checked(suite.iv_len()) else {
             return fault("cut off in the IV or nonce", bytes.len());
         };
+        if header.chunked {
+            return Ok(Self {
+                header,
+                raw_header,
+                iv,
+                ciphertext: rest,
+                tag: &[],
+            });
+        }
         let cut = rest.len().checked_sub(header.tag_len());
         let Some((ciphertext, tag)) = cut.and_then(|at| rest.split_at_checked(at)) else {
             return fault("cut off in the tag", bytes.len());
@@ -189,19 +189,19 @@ impl<'a> Envelope<'a> {
         self.raw_header
     }
 
-    /// The IV (16 bytes, CBC) or nonce (12 bytes, CTR).
+    /// The IV (16 bytes, CBC) or nonce (12 bytes).
     #[must_use]
     pub fn iv(&self) -> &'a [u8] {
         self.iv
     }
 
-    /// The ciphertext.
+    /// The ciphertext; of a chunked value all that is behind the nonce.
     #[must_use]
     pub fn ciphertext(&self) -> &'a [u8] {
         self.ciphertext
     }
 
-    /// The tag, 16 or 32 bytes.
+    /// The tag, 16 or 32 bytes; of a chunked value none: each chunk has its own.
     #[must_use]
     pub fn tag(&self) -> &'a [u8] {
         self.tag
@@ -300,6 +300,7 @@ mod tests {
             suite,
             row_bound: true,
             long_tag: false,
+            chunked: false,
             class: 0x0102,
             fek_id: 0x0304_0506,
             window: 0x0708_090A,
@@ -323,8 +324,14 @@ mod tests {
 
     #[test]
     fn parse_takes_apart_what_draft_put_together() {
-        for suite in [Suite::CbcHmacSm3, Suite::CtrHmacSm3] {
-            for long_tag in [false, true] {
+        let suites = [
+            (Suite::CbcHmacSm3, &[false, true][..]),
+            (Suite::CtrHmacSm3, &[false, true]),
+            (Suite::Gcm, &[false]),
+            (Suite::Ccm, &[false]),
+        ];
+        for (suite, tags) in suites {
+            for &long_tag in tags {
                 for n in [0_usize, 1, 15, 16, 17, 48] {
                     let header = Header {
                         long_tag,
@@ -341,7 +348,7 @@ mod tests {
                     assert_eq!(envelope.ciphertext()[..n], text);
                     let padding = match suite {
                         Suite::CbcHmacSm3 => 16 - n % 16,
-                        Suite::CtrHmacSm3 => 0,
+                        _ => 0,
                     };
                     assert_eq!(envelope.ciphertext().len(), n + padding);
                     assert!(
@@ -366,8 +373,6 @@ mod tests {
         assert_eq!(with(1, 2), "envelope: unknown version (at byte 1)");
         assert_eq!(with(2, 0), "envelope: unknown suite (at byte 2)");
         assert_eq!(with(2, 5), "envelope: unknown suite (at byte 2)");
-        assert!(with(2, 3).contains("GCM"));
-        assert!(with(2, 4).contains("CCM"));
         assert_eq!(
             with(3, 8),
             "envelope: reserved flag bits are set (at byte 3)"
@@ -376,13 +381,14 @@ mod tests {
         let ctr = Draft::new(header(Suite::CtrHmacSm3), &[0; 12], b"x").finish(&[0; 32]);
         let mut chunked = ctr.clone();
         chunked[3] |= 4;
-        let e = Envelope::parse(&chunked).unwrap_err();
-        assert!(matches!(
-            e,
-            Error::Unsupported {
-                what: "chunked values"
-            }
-        ));
+        let parsed = Envelope::parse(&chunked).unwrap();
+        assert!(parsed.header().chunked && parsed.tag().is_empty());
+        for suite in [3, 4] {
+            let mut long = ctr.clone();
+            (long[2], long[3]) = (suite, 2);
+            let fault = Envelope::parse(&long).unwrap_err().to_string();
+            assert!(fault.contains("long-tag flag on a suite"), "{fault}");
+        }
         for n in 0..HEADER + 12 + 16 {
             assert!(Envelope::parse(&ctr[..n]).is_err());
         }

@@ -107,6 +107,17 @@ pub enum Error {
         limit: u64,
     },
 
+    /// A range that a chunked value does not have.
+    #[error("bytes {start} to {end} of a plaintext of {length}")]
+    Range {
+        /// The first byte.
+        start: u64,
+        /// The byte behind the last one.
+        end: u64,
+        /// Length of the plaintext in bytes.
+        length: u64,
+    },
+
     /// The prepared key is older than the registry cache may be. Prepare it again.
     #[error("the prepared key has outlived the registry cache: prepare it again")]
     PreparedExpired,

@@ -5,34 +5,126 @@
 use crate::class::Suite;
 use crate::crypto::{
     CbcJob, CtrJob, HmacJob, cbc_decrypt_many, cbc_encrypt_many, ctr_apply_many, hmac_many,
+    tags_equal,
 };
-use crate::derive::SessionKeys;
+use crate::derive::EtmKeys;
+use crate::envelope::{Draft, Envelope};
 use crate::error::Error;
 use crate::secret::SecretBytes;
 use zeroize::Zeroizing;
 
 const MAC_LABEL: &[u8] = b"SMFC1";
 
+/// Encrypts drafts in place; their tags.
+///
+/// # Errors
+/// [`Error::Open`] when a draft could not be encrypted: nothing is handed out then. [`Error::Context`] for an AAD over
+/// 4 GiB.
+pub(crate) fn seal_drafts(
+    suite: Suite,
+    drafts: &mut [Draft],
+    keys: &[&EtmKeys],
+    aads: &[&[u8]],
+) -> Result<Vec<[u8; 32]>, Error> {
+    let jobs = drafts.iter_mut().zip(keys).map(|(draft, keys)| {
+        let (iv, text) = draft.iv_and_text();
+        TextJob { keys, iv, text }
+    });
+    let encrypted = encrypt_many(suite, jobs.collect());
+    if encrypted.len() != drafts.len() || !encrypted.into_iter().all(|done| done) {
+        return Err(Error::Open);
+    }
+    let jobs: Vec<TagJob<'_>> = drafts
+        .iter()
+        .zip(keys)
+        .zip(aads)
+        .map(|((draft, keys), aad)| {
+            let (header, iv, ciphertext) = draft.parts();
+            TagJob {
+                keys,
+                header,
+                iv,
+                aad,
+                ciphertext,
+            }
+        })
+        .collect();
+    tags_many(&jobs)
+}
+
+/// One envelope to open.
+pub(crate) struct Opening<'a, K> {
+    pub(crate) keys: &'a K,
+    pub(crate) envelope: &'a Envelope<'a>,
+    pub(crate) aad: &'a [u8],
+}
+
+/// The texts; [`Error::Open`] for what is not authentic.
+///
+/// # Errors
+/// [`Error::Context`] for an AAD over 4 GiB.
+pub(crate) fn open_texts(
+    suite: Suite,
+    items: &[Opening<'_, EtmKeys>],
+) -> Result<Vec<Result<SecretBytes, Error>>, Error> {
+    let jobs: Vec<TagJob<'_>> = items
+        .iter()
+        .map(|item| TagJob {
+            keys: item.keys,
+            header: item.envelope.raw_header(),
+            iv: item.envelope.iv(),
+            aad: item.aad,
+            ciphertext: item.envelope.ciphertext(),
+        })
+        .collect();
+    let tags = tags_many(&jobs)?;
+    // What is not authentic has no text from here on: it is not decrypted.
+    let mut texts: Vec<Option<Zeroizing<Vec<u8>>>> = items
+        .iter()
+        .zip(&tags)
+        .map(|(item, tag)| {
+            let tag = tag.get(..item.envelope.header().tag_len()).unwrap_or(tag);
+            tags_equal(tag, item.envelope.tag())
+                .then(|| Zeroizing::new(item.envelope.ciphertext().to_vec()))
+        })
+        .collect();
+    let jobs = texts.iter_mut().zip(items).filter_map(|(text, item)| {
+        Some(TextJob {
+            keys: item.keys,
+            iv: item.envelope.iv(),
+            text: text.as_mut()?,
+        })
+    });
+    let mut decrypted = decrypt_many(suite, jobs.collect()).into_iter();
+    Ok(texts
+        .into_iter()
+        .map(|text| match text {
+            Some(text) if decrypted.next() == Some(true) => unpad(suite, text),
+            _ => Err(Error::Open),
+        })
+        .collect())
+}
+
 /// One text to encrypt or decrypt in place. For CBC it is padded to whole blocks.
-pub(crate) struct TextJob<'a> {
-    pub(crate) keys: &'a SessionKeys,
-    pub(crate) iv: &'a [u8],
-    pub(crate) text: &'a mut [u8],
+struct TextJob<'a> {
+    keys: &'a EtmKeys,
+    iv: &'a [u8],
+    text: &'a mut [u8],
 }
 
 /// Encrypts. `false` where a text was left as it was: its IV or length does not fit the suite.
-pub(crate) fn encrypt_many(suite: Suite, jobs: Vec<TextJob<'_>>) -> Vec<bool> {
+fn encrypt_many(suite: Suite, jobs: Vec<TextJob<'_>>) -> Vec<bool> {
     match suite {
         Suite::CbcHmacSm3 => with_blocks(jobs, cbc_encrypt_many),
-        Suite::CtrHmacSm3 => with_nonces(jobs),
+        _ => with_nonces(jobs),
     }
 }
 
 /// Decrypts, without unpadding. `false` as for [`encrypt_many`].
-pub(crate) fn decrypt_many(suite: Suite, jobs: Vec<TextJob<'_>>) -> Vec<bool> {
+fn decrypt_many(suite: Suite, jobs: Vec<TextJob<'_>>) -> Vec<bool> {
     match suite {
         Suite::CbcHmacSm3 => with_blocks(jobs, cbc_decrypt_many),
-        Suite::CtrHmacSm3 => with_nonces(jobs),
+        _ => with_nonces(jobs),
     }
 }
 
@@ -72,19 +164,19 @@ fn with_nonces(jobs: Vec<TextJob<'_>>) -> Vec<bool> {
 }
 
 /// What one tag covers.
-pub(crate) struct TagJob<'a> {
-    pub(crate) keys: &'a SessionKeys,
-    pub(crate) header: &'a [u8],
-    pub(crate) iv: &'a [u8],
-    pub(crate) aad: &'a [u8],
-    pub(crate) ciphertext: &'a [u8],
+struct TagJob<'a> {
+    keys: &'a EtmKeys,
+    header: &'a [u8],
+    iv: &'a [u8],
+    aad: &'a [u8],
+    ciphertext: &'a [u8],
 }
 
 /// The whole tags, 32 bytes each.
 ///
 /// # Errors
 /// [`Error::Context`] for an AAD over 4 GiB.
-pub(crate) fn tags_many(jobs: &[TagJob<'_>]) -> Result<Vec<[u8; 32]>, Error> {
+fn tags_many(jobs: &[TagJob<'_>]) -> Result<Vec<[u8; 32]>, Error> {
     let lengths: Vec<[u8; 4]> = jobs
         .iter()
         .map(|job| u32::try_from(job.aad.len()).map(u32::to_be_bytes))
@@ -118,7 +210,7 @@ pub(crate) fn tags_many(jobs: &[TagJob<'_>]) -> Result<Vec<[u8; 32]>, Error> {
 }
 
 /// Takes PKCS#7 padding off (CBC). Runs only on authentic text; a fault is the same error as a bad tag.
-pub(crate) fn unpad(suite: Suite, mut text: Zeroizing<Vec<u8>>) -> Result<SecretBytes, Error> {
+fn unpad(suite: Suite, mut text: Zeroizing<Vec<u8>>) -> Result<SecretBytes, Error> {
     if suite == Suite::CbcHmacSm3 {
         let padding = *text.last().ok_or(Error::Open)?;
         let cut = text
@@ -141,7 +233,7 @@ mod tests {
 
     #[test]
     fn texts_that_do_not_fit_are_left_alone_and_named() {
-        let keys = SessionKeys {
+        let keys = EtmKeys {
             enc: Sm4Key::new(&[1; 16]),
             mac: HmacKey::new(&[2; 32]),
         };

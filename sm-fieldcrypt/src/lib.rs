@@ -55,9 +55,9 @@
 //!
 //! # What it is not for
 //! - Passwords: hash them.
-//! - Files and streams: a value is sealed and opened whole, in memory.
+//! - Writing in place: a change of a chunked value seals the whole value anew.
 //! - Searching: sealed values are random. There is no index over them.
-//! - Hiding lengths: SM4-CBC hides them up to the block, SM4-CTR not at all.
+//! - Hiding lengths: SM4-CBC hides them up to the block, the other suites not at all.
 //! - Freshness: an *older* value of the same cell opens in that cell, unless the row key carries a version.
 //! - Being a certified module. Field keys are held in process memory (wiped on drop, not locked), and HKDF-SM3 is built
 //!   on approved HMAC-SM3 but is not itself a GM standard. Without feature `accel`, SM4 is RustCrypto's table-driven
@@ -86,6 +86,9 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
+mod aead;
+mod chunk_size;
+mod chunked;
 mod class;
 mod clock;
 mod context;
@@ -102,6 +105,7 @@ pub mod mask;
 mod observe;
 mod offload;
 mod random;
+mod range;
 mod record;
 mod registry;
 mod resources;
@@ -110,8 +114,10 @@ mod seal;
 mod secret;
 mod session;
 mod store;
+mod stream;
 mod view;
 
+pub use chunked::ChunkedHeader;
 pub use class::{FieldClass, Suite};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use context::{FieldContext, RowKey};
@@ -129,3 +135,4 @@ pub use record::{KeyInfo, KeyState};
 pub use seal::PreparedKey;
 pub use secret::SecretBytes;
 pub use store::{EpochAnchor, FileStore, MemoryStore, RegistryStore};
+pub use stream::{OpenStream, SealStream};

@@ -1,22 +1,21 @@
 //! Sealing and opening with a prepared key: synchronous, no I/O.
 
-use crate::class::FieldClass;
+use crate::aead;
+use crate::chunked::ChunkedHeader;
+use crate::class::{FieldClass, Suite};
 use crate::context::FieldContext;
-use crate::crypto::tags_equal;
+use crate::derive::SessionKeys;
 use crate::envelope::{Draft, Envelope, Header};
 use crate::error::Error;
-use crate::etm::{TagJob, TextJob, decrypt_many, encrypt_many, tags_many, unpad};
+use crate::etm::{self, Opening};
 use crate::fieldkey::{FieldKey, KeyEntry, KeySet};
 use crate::observe::{KeyUse, KeyUser, Operation, Outcome};
 use crate::resources::{Resources, minutes};
 use crate::secret::SecretBytes;
+use crate::session::Session;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use zeroize::Zeroizing;
-
-/// Longest plaintext: the 32-bit block counter ends just under 64 GiB.
-const MAX_PLAINTEXT: u64 = (u32::MAX as u64) * 16;
 
 /// The keys of one class, ready to seal and open for one tenant on behalf of one user.
 ///
@@ -43,7 +42,8 @@ type Batch<T> = Result<Vec<Result<T, Error>>, Error>;
 
 impl PreparedKey {
     /// Seals one value for the place `context`. The result is 46 to 82 bytes longer than the
-    /// plaintext: header 18, IV 12 or 16, CBC padding 1 to 16, tag 16 or 32.
+    /// plaintext: header 18, IV 12 or 16, CBC padding 1 to 16, tag 16 or 32. A chunked one is 39 bytes
+    /// longer, and a tag for every chunk.
     ///
     /// # Errors
     /// [`Error::NoKey`], [`Error::KeyState`], [`Error::Context`], [`Error::TooLong`],
@@ -82,7 +82,7 @@ impl PreparedKey {
         let checked: Vec<Result<Sealable<'_>, Error>> = items
             .iter()
             .map(|(plaintext, context)| {
-                check_length(plaintext.len())?;
+                check_length(plaintext.len(), self.class.suite())?;
                 let aad = context.aad(self.class.is_row_bound(), &self.tenant)?;
                 Ok(Sealable { plaintext, aad })
             })
@@ -117,42 +117,33 @@ impl PreparedKey {
             resources.sessions.keep(header, &self.tenant, session, now);
         }
 
+        if let Some(chunk) = self.class.chunk_size() {
+            let values = headers.iter().zip(&sessions).zip(ivs.as_chunks::<12>().0);
+            let values = values.zip(items).map(|(((header, session), nonce), item)| {
+                let keys = session.keys.etm().ok_or(Error::Open)?;
+                let length = u64::try_from(item.plaintext.len()).unwrap_or(u64::MAX);
+                let value = ChunkedHeader::new(header, nonce, chunk, length);
+                let capacity = usize::try_from(value.sealed_len()).unwrap_or_default();
+                let mut sealed = Vec::with_capacity(capacity);
+                sealed.extend_from_slice(&value.to_bytes());
+                value.seal(keys, &item.aad, 0, item.plaintext, &mut sealed)?;
+                Ok(sealed)
+            });
+            return values.collect();
+        }
         let mut drafts: Vec<Draft> = headers
             .iter()
             .zip(ivs.chunks_exact(suite.iv_len()))
             .zip(items)
             .map(|((header, iv), item)| Draft::new(*header, iv, item.plaintext))
             .collect();
-        let jobs = drafts.iter_mut().zip(&sessions).map(|(draft, session)| {
-            let (iv, text) = draft.iv_and_text();
-            TextJob {
-                keys: &session.keys,
-                iv,
-                text,
-            }
-        });
-        let encrypted = encrypt_many(suite, jobs.collect());
-        // Nothing is handed out that has not been encrypted.
-        if encrypted.len() != items.len() || !encrypted.into_iter().all(|done| done) {
+        let keys: Vec<&SessionKeys> = sessions.iter().map(|session| &*session.keys).collect();
+        let aads: Vec<&[u8]> = items.iter().map(|item| item.aad.as_slice()).collect();
+        let tags = seal_drafts(suite, &mut drafts, &keys, &aads)?;
+        // Nothing is handed out without its tag.
+        if tags.len() != items.len() {
             return Err(Error::Open);
         }
-        let jobs: Vec<TagJob<'_>> = drafts
-            .iter()
-            .zip(&sessions)
-            .zip(items)
-            .map(|((draft, session), item)| {
-                let (header, iv, ciphertext) = draft.parts();
-                TagJob {
-                    keys: &session.keys,
-                    header,
-                    iv,
-                    aad: &item.aad,
-                    ciphertext,
-                }
-            })
-            .collect();
-        let tags = tags_many(&jobs)?;
-        drop(jobs);
         Ok(drafts
             .into_iter()
             .zip(&tags)
@@ -161,7 +152,7 @@ impl PreparedKey {
     }
 
     /// One header a value; they differ in their salt when its budget ends within the batch.
-    fn draw_headers(
+    pub(crate) fn draw_headers(
         &self,
         entry: &KeyEntry,
         window: u32,
@@ -180,6 +171,7 @@ impl PreparedKey {
                 suite: self.class.suite(),
                 row_bound: self.class.is_row_bound(),
                 long_tag: self.class.has_long_tag(),
+                chunked: self.class.is_chunked(),
                 class: self.class.id(),
                 fek_id: entry.info.fek_id,
                 window,
@@ -245,7 +237,26 @@ impl PreparedKey {
         now_minutes: u32,
     ) -> Result<Admitted<'a>, Error> {
         let envelope = Envelope::parse(bytes)?;
-        let header = envelope.header();
+        let entry = self.admit_header(envelope.header(), now_minutes)?;
+        let chunks = match self.class.is_chunked() {
+            true => Some(ChunkedHeader::parse(&envelope)?),
+            false => None,
+        };
+        let aad = context.aad(self.class.is_row_bound(), &self.tenant)?;
+        Ok(Admitted {
+            envelope,
+            chunks,
+            entry,
+            aad,
+        })
+    }
+
+    /// The key that a header names, if the header is one of this class and the key may open.
+    pub(crate) fn admit_header(
+        &self,
+        header: &Header,
+        now_minutes: u32,
+    ) -> Result<&KeyEntry, Error> {
         let class = &self.class;
         let policy = |what| {
             Err(Error::Policy {
@@ -265,6 +276,9 @@ impl PreparedKey {
         if header.long_tag != class.has_long_tag() {
             return policy("its tag length differs");
         }
+        if header.chunked != class.is_chunked() {
+            return policy("its chunked flag differs");
+        }
         let Some(entry) = self.keys.get(header.fek_id) else {
             self.resources.stale.store(true, Ordering::Release);
             return Err(Error::UnknownKey {
@@ -274,12 +288,7 @@ impl PreparedKey {
         };
         check_usable(entry, true)?;
         entry.info.check_window(header.window, now_minutes)?;
-        let aad = context.aad(class.is_row_bound(), &self.tenant)?;
-        Ok(Admitted {
-            envelope,
-            entry,
-            aad,
-        })
+        Ok(entry)
     }
 
     fn open_admitted(
@@ -294,53 +303,29 @@ impl PreparedKey {
             .map(|item| (item.envelope.header(), &*item.entry.key))
             .collect();
         let sessions = cache.obtain(&wanted, &self.tenant)?;
-        let jobs: Vec<TagJob<'_>> = items
-            .iter()
-            .zip(&sessions)
-            .map(|(item, session)| TagJob {
-                keys: &session.keys,
-                header: item.envelope.raw_header(),
-                iv: item.envelope.iv(),
-                aad: &item.aad,
-                ciphertext: item.envelope.ciphertext(),
-            })
-            .collect();
-        let tags = tags_many(&jobs)?;
-        // What is not authentic has no text from here on: it is neither decrypted nor remembered.
-        let mut texts: Vec<Option<Zeroizing<Vec<u8>>>> = Vec::with_capacity(items.len());
-        for ((item, session), tag) in items.iter().zip(&sessions).zip(&tags) {
-            let header = item.envelope.header();
-            let tag = tag.get(..header.tag_len()).unwrap_or(tag);
-            let authentic = tags_equal(tag, item.envelope.tag());
-            if authentic {
-                cache.keep(header, &self.tenant, session, now);
-            }
-            texts.push(authentic.then(|| Zeroizing::new(item.envelope.ciphertext().to_vec())));
-        }
-        let jobs =
-            texts
-                .iter_mut()
-                .zip(items)
+        let opened = match self.class.is_chunked() {
+            true => items
+                .iter()
                 .zip(&sessions)
-                .filter_map(|((text, item), session)| {
-                    let text = text.as_mut()?;
-                    Some(TextJob {
-                        keys: &session.keys,
-                        iv: item.envelope.iv(),
-                        text,
-                    })
-                });
-        let mut decrypted = decrypt_many(suite, jobs.collect()).into_iter();
-        Ok(texts
-            .into_iter()
-            .map(|text| match text {
-                Some(text) if decrypted.next() == Some(true) => unpad(suite, text),
-                _ => Err(Error::Open),
-            })
-            .collect())
+                .map(|(item, session)| item.open_chunked(session))
+                .collect(),
+            false => open_texts(suite, items, &sessions)?,
+        };
+        for ((item, session), opened) in items.iter().zip(&sessions).zip(&opened) {
+            // What is not authentic is not remembered.
+            if opened.is_ok() {
+                cache.keep(item.envelope.header(), &self.tenant, session, now);
+            }
+        }
+        Ok(opened)
     }
 
-    fn key_use<'a>(&'a self, key: &'a FieldKey, operation: Operation, count: usize) -> KeyUse<'a> {
+    pub(crate) fn key_use<'a>(
+        &'a self,
+        key: &'a FieldKey,
+        operation: Operation,
+        count: usize,
+    ) -> KeyUse<'a> {
         KeyUse {
             count: u64::try_from(count).unwrap_or(u64::MAX),
             usage_count: key.uses(),
@@ -350,7 +335,7 @@ impl PreparedKey {
         }
     }
 
-    fn fresh_now(&self) -> Result<u64, Error> {
+    pub(crate) fn fresh_now(&self) -> Result<u64, Error> {
         if self.resources.is_fresh(self.loaded_at, self.resources.ttl) {
             Ok(self.resources.clock.unix_seconds())
         } else {
@@ -358,7 +343,7 @@ impl PreparedKey {
         }
     }
 
-    fn no_key(&self) -> Error {
+    pub(crate) fn no_key(&self) -> Error {
         let tenant = self.class.is_per_tenant().then(|| self.tenant.to_string());
         Error::NoKey {
             class: self.class.name().into(),
@@ -386,8 +371,66 @@ struct Sealable<'a> {
 /// An envelope that passed every check of its public fields.
 struct Admitted<'a> {
     envelope: Envelope<'a>,
+    /// The parts of a chunked value, and its chunks.
+    chunks: Option<(ChunkedHeader, &'a [u8])>,
     entry: &'a KeyEntry,
     aad: Vec<u8>,
+}
+
+impl Admitted<'_> {
+    fn open_chunked(&self, session: &Session) -> Result<SecretBytes, Error> {
+        let (Some((value, chunks)), Some(keys)) = (&self.chunks, session.keys.etm()) else {
+            return Err(Error::Open);
+        };
+        value.open(keys, &self.aad, 0, chunks)
+    }
+}
+
+fn seal_drafts(
+    suite: Suite,
+    drafts: &mut [Draft],
+    keys: &[&SessionKeys],
+    aads: &[&[u8]],
+) -> Result<Vec<[u8; 32]>, Error> {
+    match suite {
+        Suite::CbcHmacSm3 | Suite::CtrHmacSm3 => {
+            etm::seal_drafts(suite, drafts, &all_of(keys, SessionKeys::etm)?, aads)
+        }
+        Suite::Gcm => aead::seal_drafts(drafts, &all_of(keys, SessionKeys::gcm)?, aads),
+        Suite::Ccm => aead::seal_drafts(drafts, &all_of(keys, SessionKeys::ccm)?, aads),
+    }
+}
+
+/// The keys of one suite: a class has no other.
+fn all_of<'a, K>(
+    keys: &[&'a SessionKeys],
+    of_suite: impl Fn(&'a SessionKeys) -> Option<&'a K>,
+) -> Result<Vec<&'a K>, Error> {
+    keys.iter()
+        .map(|keys| of_suite(keys).ok_or(Error::Open))
+        .collect()
+}
+
+fn open_texts(suite: Suite, items: &[Admitted<'_>], sessions: &[Session]) -> Batch<SecretBytes> {
+    let keys: Vec<&SessionKeys> = sessions.iter().map(|session| &*session.keys).collect();
+    match suite {
+        Suite::CbcHmacSm3 | Suite::CtrHmacSm3 => {
+            etm::open_texts(suite, &openings(items, &all_of(&keys, SessionKeys::etm)?))
+        }
+        Suite::Gcm => aead::open_texts(&openings(items, &all_of(&keys, SessionKeys::gcm)?)),
+        Suite::Ccm => aead::open_texts(&openings(items, &all_of(&keys, SessionKeys::ccm)?)),
+    }
+}
+
+fn openings<'a, K>(items: &'a [Admitted<'_>], keys: &[&'a K]) -> Vec<Opening<'a, K>> {
+    let items = items.iter().zip(keys);
+    items
+        .map(|(item, &keys)| Opening {
+            keys,
+            envelope: &item.envelope,
+            aad: &item.aad,
+        })
+        .collect()
 }
 
 /// The items that are in order, and for every item its fault if it has one.
@@ -419,7 +462,7 @@ fn merge<T>(faults: Vec<Option<Error>>, results: Vec<Result<T, Error>>) -> Vec<R
 }
 
 /// Refuses a key that was closed, or may not do what it is to do, since it was prepared.
-fn check_usable(entry: &KeyEntry, may: bool) -> Result<(), Error> {
+pub(crate) fn check_usable(entry: &KeyEntry, may: bool) -> Result<(), Error> {
     if entry.key.is_closed() || !may {
         return Err(Error::KeyState {
             class: entry.info.class,
@@ -431,13 +474,11 @@ fn check_usable(entry: &KeyEntry, may: bool) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_length(length: usize) -> Result<(), Error> {
+pub(crate) fn check_length(length: usize, suite: Suite) -> Result<(), Error> {
     let length = u64::try_from(length).unwrap_or(u64::MAX);
-    if length > MAX_PLAINTEXT {
-        return Err(Error::TooLong {
-            length,
-            limit: MAX_PLAINTEXT,
-        });
+    let limit = suite.max_plaintext();
+    if length > limit {
+        return Err(Error::TooLong { length, limit });
     }
     Ok(())
 }
@@ -448,12 +489,18 @@ mod tests {
 
     #[test]
     fn length_ends_with_the_block_counter() {
-        let limit = usize::try_from(MAX_PLAINTEXT).unwrap();
-        check_length(limit).unwrap();
-        assert!(matches!(
-            check_length(limit + 1),
-            Err(Error::TooLong { .. })
-        ));
-        assert_eq!(MAX_PLAINTEXT, (64 << 30) - 16);
+        for (suite, limit) in [
+            (Suite::CbcHmacSm3, (64 << 30) - 16),
+            (Suite::CtrHmacSm3, (64 << 30) - 16),
+            // NIST SP 800-38D: 2^39 - 256 bits.
+            (Suite::Gcm, (1 << 36) - 32),
+            (Suite::Ccm, (1 << 24) - 1),
+        ] {
+            assert_eq!(suite.max_plaintext(), limit);
+            let limit = usize::try_from(limit).unwrap();
+            check_length(limit, suite).unwrap();
+            let fault = check_length(limit + 1, suite);
+            assert!(matches!(fault, Err(Error::TooLong { .. })));
+        }
     }
 }

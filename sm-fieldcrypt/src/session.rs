@@ -156,6 +156,7 @@ impl SessionCache {
 mod tests {
     use super::*;
     use crate::crypto::{HmacKey, Sm4Key};
+    use crate::derive::EtmKeys;
 
     fn id(window: u32) -> SessionId {
         SessionId {
@@ -168,10 +169,10 @@ mod tests {
     }
 
     fn keys() -> Arc<SessionKeys> {
-        Arc::new(SessionKeys {
+        Arc::new(SessionKeys::Etm(EtmKeys {
             enc: Sm4Key::new(&[0; 16]),
             mac: HmacKey::new(&[0; 32]),
-        })
+        }))
     }
 
     #[test]

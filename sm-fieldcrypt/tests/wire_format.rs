@@ -69,13 +69,14 @@ fn row_of(components: &serde_json::Value) -> RowKey {
 async fn envelopes_equal_the_fixtures_computed_elsewhere() {
     let text = include_str!("fixtures/envelopes-v1.json");
     let cases: Vec<serde_json::Value> = serde_json::from_str(text).unwrap();
-    assert_eq!(cases.len(), 7);
+    assert_eq!(cases.len(), 14);
     for case in &cases {
         let string = |name: &str| case[name].as_str().unwrap();
-        let suite = if case["suite"] == 1 {
-            Suite::CbcHmacSm3
-        } else {
-            Suite::CtrHmacSm3
+        let suite = match case["suite"].as_u64().unwrap() {
+            1 => Suite::CbcHmacSm3,
+            2 => Suite::CtrHmacSm3,
+            3 => Suite::Gcm,
+            _ => Suite::Ccm,
         };
         let id = u16::try_from(case["class"].as_u64().unwrap()).unwrap();
         let mut class = FieldClass::new(id, "fixture", suite);
@@ -87,6 +88,9 @@ async fn envelopes_equal_the_fixtures_computed_elsewhere() {
         }
         if case["long_tag"] == true {
             class = class.long_tag();
+        }
+        if let Some(log2) = case["chunk"].as_u64() {
+            class = class.chunked(u8::try_from(log2).unwrap());
         }
         let random = Scripted {
             fek: unhex(string("fek")),

@@ -1,9 +1,12 @@
 //! The backend of feature `accel`: `sm-accel`, in constant time, in lanes where the CPU has them.
 
-pub(crate) use sm_accel::sm4::{CbcJob, CtrJob, Sm4 as Sm4Key, cbc_decrypt_many, cbc_encrypt_many};
+pub(crate) use sm_accel::sm4::{
+    CbcJob, CtrJob, OpenJob, SealJob, Sm4 as Sm4Key, Sm4Ccm as CcmKey, Sm4Gcm as GcmKey,
+    cbc_decrypt_many, cbc_encrypt_many,
+};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::tag::DIGEST;
+use super::tag::{DIGEST, counter_block};
 
 /// HMAC-SM3 key as its two midstates, wiped on drop.
 pub(crate) struct HmacKey(sm_accel::sm3::HmacKey);
@@ -61,6 +64,38 @@ pub(crate) fn ctr_apply_many(jobs: &mut [CtrJob<'_>]) -> Vec<bool> {
         .iter()
         .map(Result::is_ok)
         .collect()
+}
+
+/// SM4-CTR from counter block nonce ‖ `first` on, which does not go beyond the counter's end.
+pub(crate) fn ctr_from(key: &Sm4Key, nonce: &[u8; 12], first: u32, text: &mut [u8]) {
+    let mut counter = counter_block(nonce, first);
+    key.ctr_xor(&mut counter, text);
+}
+
+/// SM4-GCM: the tags; `None` for a text that is too long, which is then left as it was.
+pub(crate) fn gcm_seal_many(jobs: &mut [SealJob<'_, GcmKey>]) -> Vec<Option<[u8; 16]>> {
+    GcmKey::seal_many(jobs)
+        .into_iter()
+        .map(Result::ok)
+        .collect()
+}
+
+/// SM4-GCM: `false` for what is not authentic, which is then left as it was.
+pub(crate) fn gcm_open_many(jobs: &mut [OpenJob<'_, GcmKey>]) -> Vec<bool> {
+    GcmKey::open_many(jobs).iter().map(Result::is_ok).collect()
+}
+
+/// SM4-CCM, as [`gcm_seal_many`].
+pub(crate) fn ccm_seal_many(jobs: &mut [SealJob<'_, CcmKey>]) -> Vec<Option<[u8; 16]>> {
+    CcmKey::seal_many(jobs)
+        .into_iter()
+        .map(Result::ok)
+        .collect()
+}
+
+/// SM4-CCM, as [`gcm_open_many`].
+pub(crate) fn ccm_open_many(jobs: &mut [OpenJob<'_, CcmKey>]) -> Vec<bool> {
+    CcmKey::open_many(jobs).iter().map(Result::is_ok).collect()
 }
 
 /// One HMAC-SM3.

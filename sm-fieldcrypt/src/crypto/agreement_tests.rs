@@ -153,3 +153,65 @@ fn macs_and_derived_keys_are_equal() {
         );
     }
 }
+
+#[test]
+fn ctr_from_any_block_on_is_equal_and_goes_on() {
+    let (ours, theirs) = (
+        accel::Sm4Key::new(&[3; 16]),
+        rustcrypto::Sm4Key::new(&[3; 16]),
+    );
+    let nonce = [4; 12];
+    let plain = bytes(5000, 1);
+    let mut whole = plain.clone();
+    accel::ctr_from(&ours, &nonce, 7, &mut whole);
+    let mut other = plain.clone();
+    rustcrypto::ctr_from(&theirs, &nonce, 7, &mut other);
+    assert_eq!(whole, other);
+    let (mut a, mut b) = (plain[..1024].to_vec(), plain[1024..].to_vec());
+    accel::ctr_from(&ours, &nonce, 7, &mut a);
+    accel::ctr_from(&ours, &nonce, 7 + 64, &mut b);
+    assert_eq!([a, b].concat(), whole);
+    // Up to the counter's end.
+    let (mut a, mut b) = ([0_u8; 16], [0_u8; 16]);
+    accel::ctr_from(&ours, &nonce, u32::MAX, &mut a);
+    rustcrypto::ctr_from(&theirs, &nonce, u32::MAX, &mut b);
+    assert_eq!(a, b);
+}
+
+#[test]
+fn gcm_and_ccm_of_every_length_are_equal() {
+    macro_rules! equal {
+        ($key:ident, $seal:ident, $open:ident) => {
+            let (ours, theirs) = (accel::$key::new(&[3; 16]), rustcrypto::$key::new(&[3; 16]));
+            for length in 0..100 {
+                let (plain, aad) = (bytes(length, 1), bytes(length * 3 % 70, 2));
+                let (mut a, mut b) = (plain.clone(), plain.clone());
+                let nonce = &[length as u8; 12];
+                let tag = accel::$seal(&mut [accel::SealJob {
+                    key: &ours,
+                    nonce,
+                    aad: &aad,
+                    text: &mut a,
+                }]);
+                let other = rustcrypto::$seal(&mut [rustcrypto::SealJob {
+                    key: &theirs,
+                    nonce,
+                    aad: &aad,
+                    text: &mut b,
+                }]);
+                assert_eq!((&a, &tag), (&b, &other));
+                let tag = &tag[0].unwrap();
+                let opened = accel::$open(&mut [accel::OpenJob {
+                    key: &ours,
+                    nonce,
+                    aad: &aad,
+                    text: &mut b,
+                    tag,
+                }]);
+                assert_eq!((opened, b), (vec![true], plain));
+            }
+        };
+    }
+    equal!(GcmKey, gcm_seal_many, gcm_open_many);
+    equal!(CcmKey, ccm_seal_many, ccm_open_many);
+}

@@ -12,6 +12,8 @@ mod agreement_tests;
 #[cfg_attr(feature = "accel", allow(dead_code))]
 mod rustcrypto;
 mod tag;
+#[cfg(test)]
+mod wycheproof_tests;
 
 #[cfg(feature = "accel")]
 use self::accel as backend;
@@ -20,6 +22,7 @@ use self::rustcrypto as backend;
 
 pub(crate) use self::tag::tags_equal;
 pub(crate) use backend::{
-    CbcJob, CtrJob, ExpandJob, HmacJob, HmacKey, PrkKey, Sm4Key, cbc_decrypt_many,
-    cbc_encrypt_many, ctr_apply_many, hkdf_expand_many, hmac, hmac_many, pbkdf2_sm3,
+    CbcJob, CcmKey, CtrJob, ExpandJob, GcmKey, HmacJob, HmacKey, OpenJob, PrkKey, SealJob, Sm4Key,
+    cbc_decrypt_many, cbc_encrypt_many, ccm_open_many, ccm_seal_many, ctr_apply_many, ctr_from,
+    gcm_open_many, gcm_seal_many, hkdf_expand_many, hmac, hmac_many, pbkdf2_sm3,
 };

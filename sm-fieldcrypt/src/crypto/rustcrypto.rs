@@ -2,6 +2,9 @@
 //!
 //! RustCrypto's SM4 looks its S-box up in a table and leaks through the cache to whoever shares the core.
 
+use ::ccm::aead::consts::{U12, U16};
+use aes_gcm::AesGcm;
+use aes_gcm::aead::AeadInOut;
 use cipher::{Array, BlockModeDecrypt, BlockModeEncrypt, InnerIvInit, KeyInit, StreamCipher};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
@@ -9,7 +12,7 @@ use sm3::Sm3;
 use sm4::Sm4;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::tag::DIGEST;
+use super::tag::{DIGEST, counter_block};
 
 /// Length of an SM4 block, in bytes.
 pub(crate) const BLOCK: usize = 16;
@@ -88,10 +91,7 @@ pub(crate) struct CtrJob<'a> {
 pub(crate) fn ctr_apply_many(jobs: &mut [CtrJob<'_>]) -> Vec<bool> {
     jobs.iter_mut()
         .map(|job| {
-            let mut counter = [0_u8; BLOCK];
-            for (to, from) in counter.iter_mut().zip(job.nonce) {
-                *to = *from;
-            }
+            let counter = counter_block(job.nonce, 0);
             let core = ctr::CtrCore::<&Sm4, ctr::flavors::Ctr32BE>::inner_iv_init(
                 &job.key.0,
                 (&counter).into(),
@@ -101,6 +101,108 @@ pub(crate) fn ctr_apply_many(jobs: &mut [CtrJob<'_>]) -> Vec<bool> {
                 .is_ok()
         })
         .collect()
+}
+
+/// SM4-CTR from counter block nonce ‖ `first` on, which does not go beyond the counter's end.
+pub(crate) fn ctr_from(key: &Sm4Key, nonce: &[u8; 12], first: u32, text: &mut [u8]) {
+    let counter = counter_block(nonce, first);
+    let core =
+        ctr::CtrCore::<&Sm4, ctr::flavors::Ctr128BE>::inner_iv_init(&key.0, (&counter).into());
+    cipher::StreamCipherCoreWrapper::from_core(core).apply_keystream(text);
+}
+
+/// An SM4-GCM key, wiped on drop.
+pub(crate) struct GcmKey(AesGcm<Sm4, U12>);
+
+impl GcmKey {
+    pub(crate) fn new(key: &[u8; 16]) -> Self {
+        Self(KeyInit::new(key.into()))
+    }
+}
+
+/// An SM4-CCM key, wiped on drop.
+pub(crate) struct CcmKey(::ccm::Ccm<Sm4, U16, U12>);
+
+impl CcmKey {
+    pub(crate) fn new(key: &[u8; 16]) -> Self {
+        Self(KeyInit::new(key.into()))
+    }
+}
+
+/// One text to seal in place. `nonce` has 12 bytes.
+pub(crate) struct SealJob<'a, K> {
+    pub(crate) key: &'a K,
+    pub(crate) nonce: &'a [u8],
+    pub(crate) aad: &'a [u8],
+    pub(crate) text: &'a mut [u8],
+}
+
+/// One ciphertext to open in place. `nonce` has 12 bytes.
+pub(crate) struct OpenJob<'a, K> {
+    pub(crate) key: &'a K,
+    pub(crate) nonce: &'a [u8],
+    pub(crate) aad: &'a [u8],
+    pub(crate) text: &'a mut [u8],
+    pub(crate) tag: &'a [u8; 16],
+}
+
+fn seal_each<K>(
+    jobs: &mut [SealJob<'_, K>],
+    cipher: impl Fn(&K) -> &dyn Detached,
+) -> Vec<Option<[u8; 16]>> {
+    jobs.iter_mut()
+        .map(|job| cipher(job.key).seal(job.nonce, job.aad, job.text))
+        .collect()
+}
+
+fn open_each<K>(jobs: &mut [OpenJob<'_, K>], cipher: impl Fn(&K) -> &dyn Detached) -> Vec<bool> {
+    jobs.iter_mut()
+        .map(|job| cipher(job.key).open(job.nonce, job.aad, job.text, job.tag))
+        .collect()
+}
+
+/// What GCM and CCM have in common here.
+trait Detached {
+    fn seal(&self, nonce: &[u8], aad: &[u8], text: &mut [u8]) -> Option<[u8; 16]>;
+    fn open(&self, nonce: &[u8], aad: &[u8], text: &mut [u8], tag: &[u8; 16]) -> bool;
+}
+
+impl<A: AeadInOut<NonceSize = U12, TagSize = U16>> Detached for A {
+    fn seal(&self, nonce: &[u8], aad: &[u8], text: &mut [u8]) -> Option<[u8; 16]> {
+        let nonce: &[u8; 12] = nonce.try_into().ok()?;
+        let tag = self
+            .encrypt_inout_detached(nonce.into(), aad, text.into())
+            .ok()?;
+        Some(tag.into())
+    }
+
+    fn open(&self, nonce: &[u8], aad: &[u8], text: &mut [u8], tag: &[u8; 16]) -> bool {
+        let Ok(nonce) = <&[u8; 12]>::try_from(nonce) else {
+            return false;
+        };
+        self.decrypt_inout_detached(nonce.into(), aad, text.into(), tag.into())
+            .is_ok()
+    }
+}
+
+/// SM4-GCM: the tags; `None` for a text that is too long, which is then left as it was.
+pub(crate) fn gcm_seal_many(jobs: &mut [SealJob<'_, GcmKey>]) -> Vec<Option<[u8; 16]>> {
+    seal_each(jobs, |key| &key.0)
+}
+
+/// SM4-GCM: `false` for what is not authentic.
+pub(crate) fn gcm_open_many(jobs: &mut [OpenJob<'_, GcmKey>]) -> Vec<bool> {
+    open_each(jobs, |key| &key.0)
+}
+
+/// SM4-CCM, as [`gcm_seal_many`].
+pub(crate) fn ccm_seal_many(jobs: &mut [SealJob<'_, CcmKey>]) -> Vec<Option<[u8; 16]>> {
+    seal_each(jobs, |key| &key.0)
+}
+
+/// SM4-CCM, as [`gcm_open_many`].
+pub(crate) fn ccm_open_many(jobs: &mut [OpenJob<'_, CcmKey>]) -> Vec<bool> {
+    open_each(jobs, |key| &key.0)
 }
 
 /// One HMAC-SM3 over the concatenation of `parts`.

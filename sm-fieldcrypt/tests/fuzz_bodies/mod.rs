@@ -2,9 +2,9 @@
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
 use sm_fieldcrypt::{
-    BoxFuture, Envelope, Error, FieldClass, FieldContext, KekProvider, KeyRing, KeyRingBuilder,
-    KeyUser, ManualClock, MemoryStore, PreparedKey, RandomSource, SecretBytes, SoftwareKek,
-    from_text, mask, to_text,
+    BoxFuture, ChunkedHeader, Envelope, Error, FieldClass, FieldContext, KekProvider, KeyRing,
+    KeyRingBuilder, KeyUser, ManualClock, MemoryStore, PreparedKey, RandomSource, SecretBytes,
+    SoftwareKek, Suite, from_text, mask, to_text,
 };
 use std::path::Path;
 use std::pin::pin;
@@ -34,12 +34,15 @@ impl RandomSource for Constant {
     }
 }
 
-fn classes() -> [FieldClass; 4] {
+fn classes() -> [FieldClass; 7] {
     [
         FieldClass::identity_number(),
         FieldClass::bank_card().long_tag(),
         FieldClass::device_serial(),
         FieldClass::track().not_row_bound(),
+        FieldClass::new(20, "chunked", Suite::CtrHmacSm3).chunked(10),
+        FieldClass::new(21, "gcm", Suite::Gcm),
+        FieldClass::new(22, "ccm", Suite::Ccm).not_row_bound(),
     ]
 }
 
@@ -92,6 +95,21 @@ pub fn open_envelope(data: &[u8]) {
     let opened = keys()
         .iter()
         .filter_map(|(key, place)| key.open(data, place).ok());
+    // The place of every range is in the value; what the front alone says is what the whole says.
+    if let Ok(header) = ChunkedHeader::read(data) {
+        let (length, sealed) = (header.plaintext_len(), header.sealed_len());
+        assert!(sealed > length);
+        for range in [0..0, 0..length, length / 3..length / 2, length..length] {
+            let place = header.sealed_range(&range).unwrap();
+            assert!(place.start < place.end && place.end <= sealed && place.start >= 39);
+        }
+        let (key, place) = &keys()[4];
+        if let Ok(whole) = key.open(data, place) {
+            assert_eq!(whole.len() as u64, length);
+            let part = key.open_range(data, length / 3..length, place).unwrap();
+            assert_eq!(part.expose(), &whole.expose()[length as usize / 3..]);
+        }
+    }
     let lengths: Vec<usize> = opened.map(|plain| plain.len()).collect();
     assert!(lengths.len() <= 1);
     assert!(lengths.iter().all(|n| n + 46 <= data.len()));
