@@ -11,6 +11,7 @@ mod portable;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::DefaultIsZeroes;
 
+use crate::barrier::barrier;
 use crate::cpu::{Adx, Backend};
 use crate::sm2::inverse::Modulus;
 use crate::sm2::limbs::{self, Limbs};
@@ -43,6 +44,9 @@ pub(crate) trait FieldKernel: Copy {
 
     /// `a / 2`.
     fn half(self, a: &Fe) -> Fe;
+
+    /// `-a` where `mask` is all ones, `a` where it is 0; `a` is not zero.
+    fn negate_if(self, a: &Fe, mask: u64) -> Fe;
 }
 
 /// Plain Rust.
@@ -75,6 +79,11 @@ impl FieldKernel for Portable {
     fn half(self, a: &Fe) -> Fe {
         Fe(limbs::half_mod(&a.0, &P))
     }
+
+    #[inline(always)]
+    fn negate_if(self, a: &Fe, mask: u64) -> Fe {
+        Fe::blend(a, &a.neg(), mask)
+    }
 }
 
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
@@ -103,6 +112,11 @@ impl FieldKernel for Adx {
     fn half(self, a: &Fe) -> Fe {
         Fe(adx::half(self, &a.0))
     }
+
+    #[inline(always)]
+    fn negate_if(self, a: &Fe, mask: u64) -> Fe {
+        Fe(adx::negate_if(self, &a.0, mask))
+    }
 }
 
 // There is no such token then; the code that would take it must still be typed.
@@ -126,6 +140,10 @@ impl FieldKernel for Adx {
 
     fn half(self, a: &Fe) -> Fe {
         Portable.half(a)
+    }
+
+    fn negate_if(self, a: &Fe, mask: u64) -> Fe {
+        Portable.negate_if(a, mask)
     }
 }
 
@@ -208,6 +226,12 @@ impl Fe {
     /// With the portable kernel.
     pub(crate) fn square(&self) -> Self {
         Portable.square(self)
+    }
+
+    /// `b` where `mask` is all ones, `a` where it is 0.
+    #[inline(always)]
+    pub(crate) fn blend(a: &Self, b: &Self, mask: u64) -> Self {
+        Self(limbs::blend(&a.0, &b.0, barrier(mask)))
     }
 
     /// The inverse; zero of zero. Constant time.

@@ -63,7 +63,7 @@ pub(crate) const fn and(a: &Limbs, mask: u64) -> Limbs {
 
 /// `b` where `mask` is all ones, `a` where it is 0.
 #[inline(always)]
-const fn blend(a: &Limbs, b: &Limbs, mask: u64) -> Limbs {
+pub(crate) const fn blend(a: &Limbs, b: &Limbs, mask: u64) -> Limbs {
     [
         a[0] ^ ((a[0] ^ b[0]) & mask),
         a[1] ^ ((a[1] ^ b[1]) & mask),

@@ -35,8 +35,8 @@ fn mul_in<K: FieldKernel>(k: K, point: &Affine, scalar: &Scalar) -> Point {
     let multiples = odd_multiples::<K, MULTIPLES>(k, point);
     let digits = OddDigits::new(scalar, WIDTH);
 
-    // All digits above make an odd number A >= 1, so 32 A is above any digit: no addition meets infinity or equal
-    // points until 32 A passes n, which is at the last window alone: that addition is complete.
+    // All digits above make an odd number A, so 32 A is above any digit in magnitude: no addition meets infinity or
+    // equal points until 32 A passes n, which is at the last window alone: that addition is complete.
     let top = windows(WIDTH) - 1;
     let mut sum = select(&multiples, &digits.digit(top));
     for i in (0..top).rev() {
@@ -50,9 +50,7 @@ fn mul_in<K: FieldKernel>(k: K, point: &Affine, scalar: &Scalar) -> Point {
         };
         addend.zeroize();
     }
-    let result = Point::conditional_select(&sum, &sum.neg(), digits.negated());
-    sum.zeroize();
-    result
+    sum
 }
 
 /// P, 3P, 5P, ...
@@ -74,7 +72,7 @@ fn select(points: &[Point; MULTIPLES], digit: &Digit) -> Point {
     for (j, entry) in (0u64..).zip(points) {
         point.conditional_assign(entry, j.ct_eq(&(digit.index as u64)));
     }
-    point.y = Fe::conditional_select(&point.y, &point.y.neg(), digit.negative);
+    point.y = Fe::blend(&point.y, &point.y.neg(), digit.negative);
     point
 }
 

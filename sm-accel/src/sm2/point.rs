@@ -92,6 +92,7 @@ impl Affine {
     }
 
     #[inline(always)]
+    #[cfg(test)]
     pub(crate) fn neg(&self) -> Self {
         Self {
             x: self.x,
@@ -232,32 +233,6 @@ impl Point {
         Self { x, y, z }
     }
 
-    /// The sum with a distinct point, and the differences of their coordinates (scaled).
-    ///
-    /// Here and in [`sum`], neighbouring lines need not wait for each other where that can be: CPUs look only two
-    /// multiplications ahead.
-    #[inline(always)]
-    fn add_affine_parts<K: FieldKernel>(&self, k: K, other: &Affine) -> (Self, Fe, Fe) {
-        let z1z1 = k.square(&self.z);
-        let zzz = k.mul(&self.z, &z1z1);
-        let u2 = k.mul(&other.x, &z1z1);
-        let h = k.sub(&u2, &self.x);
-        let s2 = k.mul(&other.y, &zzz);
-        let hh = k.square(&h);
-        let r = k.sub(&s2, &self.y);
-        let added = sum(k, &self.x, &self.y, &h, &hh, &r, &self.z);
-        (added, h, r)
-    }
-
-    /// `self + other` for any two points, in constant time.
-    #[inline(never)]
-    pub(crate) fn add_affine_complete<K: FieldKernel>(&self, k: K, other: &Affine) -> Self {
-        let (added, h, r) = self.add_affine_parts(k, other);
-        let doubled = self.double_with(k);
-        let result = Self::conditional_select(&added, &doubled, h.is_zero() & r.is_zero());
-        Self::conditional_select(&result, &Self::from(*other), self.is_identity())
-    }
-
     /// `self + other` for any two points, in constant time.
     #[inline(never)]
     pub(crate) fn add_complete<K: FieldKernel>(&self, k: K, other: &Self) -> Self {
@@ -276,6 +251,9 @@ impl Point {
     }
 
     /// The sum of distinct points, and the differences of their coordinates (scaled).
+    ///
+    /// Here and in [`sum`], neighbouring lines need not wait for each other where that can be: CPUs look only two
+    /// multiplications ahead.
     #[inline(always)]
     fn add_parts<K: FieldKernel>(&self, k: K, other: &Self) -> (Self, Fe, Fe) {
         let z1z1 = k.square(&self.z);

@@ -88,12 +88,11 @@ impl Windows {
         scalar: &Scalar,
     ) -> Xyzz {
         let digits = OddDigits::new(scalar, self.width());
-        let negated = bool::from(digits.negated());
         let count = windows(self.width());
         for offset in (0..self.spacing()).rev() {
             if offset.wrapping_add(1) < self.spacing() {
                 for _ in 0..self.width() {
-                    sum = sum.double(k);
+                    sum.double(k);
                 }
             }
             for (table, i) in self.tables().zip((offset..count).step_by(self.spacing())) {
@@ -101,11 +100,10 @@ impl Windows {
                 let Some(entry) = table.get(digit.index) else {
                     continue;
                 };
-                let point = entry.point();
-                sum = match bool::from(digit.negative) ^ negated {
-                    true => sum.add_vartime(k, &point.neg()),
-                    false => sum.add_vartime(k, &point),
-                };
+                // By a mask, although it may be told: as a branch it would be mispredicted every other time.
+                let Affine { x, y } = entry.point();
+                let y = k.negate_if(&y, digit.negative);
+                sum.add_vartime(k, &Affine { x, y });
             }
         }
         sum

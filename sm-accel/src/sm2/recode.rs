@@ -5,9 +5,10 @@
     reason = "bit positions are below 64 times the length; both are public"
 )]
 
-use subtle::{Choice, ConstantTimeEq};
+use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
+use crate::barrier::barrier;
 use crate::sm2::limbs;
 use crate::sm2::scalar::{N, Scalar};
 
@@ -16,21 +17,23 @@ pub(crate) const fn windows(width: usize) -> usize {
     256usize.div_ceil(width)
 }
 
-/// A scalar in digits d_i, odd, |d_i| < 2^width, with scalar = ± sum of d_i 2^(i width).
+/// A scalar in digits d_i, odd, |d_i| < 2^width, with scalar = sum of d_i 2^(i width) modulo n.
 ///
 /// An odd k is the sum of ±2^j over all j below a fixed length, with plus where bit j + 1 of k is set, and at the
-/// top: a window of those bits is a digit. For an even k, n - k is odd, and the result is negated; for 0 the
-/// digits are those of n.
+/// top: a window of those bits is a digit. For an even k, n - k is odd, and its digits are negated; for 0 that is
+/// n itself.
 pub(crate) struct OddDigits {
     bits: [u64; 5],
     width: usize,
-    negated: Choice,
+    /// All ones if the digits are those of the opposite number, else 0.
+    negated: u64,
 }
 
 /// One digit: the odd number 2 `index` + 1, and its sign.
 pub(crate) struct Digit {
     pub(crate) index: usize,
-    pub(crate) negative: Choice,
+    /// All ones or 0.
+    pub(crate) negative: u64,
 }
 
 impl OddDigits {
@@ -52,7 +55,7 @@ impl OddDigits {
         Self {
             bits,
             width,
-            negated: even,
+            negated: barrier(u64::from(even.unwrap_u8()).wrapping_neg()),
         }
     }
 
@@ -71,19 +74,14 @@ impl OddDigits {
         let index = (window ^ positive.wrapping_sub(1)) & (half - 1);
         Digit {
             index: index as usize,
-            negative: Choice::from((positive ^ 1) as u8),
+            negative: positive.wrapping_sub(1) ^ self.negated,
         }
-    }
-
-    /// Whether the sum must be negated.
-    #[inline(always)]
-    pub(crate) fn negated(&self) -> Choice {
-        self.negated
     }
 }
 
 impl Drop for OddDigits {
     fn drop(&mut self) {
         self.bits.zeroize();
+        self.negated.zeroize();
     }
 }

@@ -38,6 +38,11 @@ impl Scalar {
     pub(crate) const ZERO: Self = Self([0; 4]);
     pub(crate) const ONE: Self = Self([1, 0, 0, 0]);
 
+    /// Of a number below n.
+    pub(crate) const fn constant(number: Limbs) -> Self {
+        Self(number)
+    }
+
     /// Of 32 big-endian bytes; `None` unless the number is below n. Constant time but for that answer.
     pub(crate) fn from_bytes(bytes: &[u8; 32]) -> Option<Self> {
         let mut number = limbs::from_be_bytes(bytes);

@@ -7,8 +7,10 @@
 
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 mod avx2;
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+mod avx512;
 
-use crate::cpu::{Avx2Aesni, Backend, Kernels};
+use crate::cpu::{Avx2Aesni, Avx512Gfni, Backend, Kernels};
 use crate::sm2::windows::Entry;
 
 /// How tables are read.
@@ -51,7 +53,15 @@ impl Selector for Avx2Aesni {
     }
 }
 
-// There is no such token then; the code that would take it must still be typed.
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+impl Selector for Avx512Gfni {
+    #[inline(always)]
+    fn select(self, entries: &[Entry], index: u64) -> Entry {
+        avx512::select(self, entries, index)
+    }
+}
+
+// There are no such tokens then; the code that would take them must still be typed.
 #[cfg(not(all(target_arch = "x86_64", not(sm_accel_portable))))]
 impl Selector for Avx2Aesni {
     fn select(self, entries: &[Entry], index: u64) -> Entry {
@@ -59,13 +69,28 @@ impl Selector for Avx2Aesni {
     }
 }
 
-/// Proof of AVX2 from a backend that has it.
-pub(crate) fn avx2(backend: Backend) -> Option<Avx2Aesni> {
-    match backend.kernels() {
-        Kernels::Portable => None,
-        Kernels::Avx2Aesni(token) => Some(token),
-        Kernels::Avx2Vaes(token) => Some(token.into()),
-        Kernels::Avx2Gfni(token) => Some(token.into()),
-        Kernels::Avx512Gfni(token) => Some(token.into()),
+#[cfg(not(all(target_arch = "x86_64", not(sm_accel_portable))))]
+impl Selector for Avx512Gfni {
+    fn select(self, entries: &[Entry], index: u64) -> Entry {
+        PortableSelect.select(entries, index)
+    }
+}
+
+/// The widest registers of a backend that tables are read with.
+pub(crate) enum Registers {
+    General,
+    Avx2(Avx2Aesni),
+    Avx512(Avx512Gfni),
+}
+
+impl Registers {
+    pub(crate) fn of(backend: Backend) -> Self {
+        match backend.kernels() {
+            Kernels::Portable => Self::General,
+            Kernels::Avx2Aesni(token) => Self::Avx2(token),
+            Kernels::Avx2Vaes(token) => Self::Avx2(token.into()),
+            Kernels::Avx2Gfni(token) => Self::Avx2(token.into()),
+            Kernels::Avx512Gfni(token) => Self::Avx512(token),
+        }
     }
 }

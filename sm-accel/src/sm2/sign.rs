@@ -6,7 +6,7 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::cpu::Backend;
 use crate::error::Error;
-use crate::sm2::comb::mul_base;
+use crate::sm2::comb::mul_base_x;
 use crate::sm2::nonce::{Candidates, Drbg, Seed, SeedStart};
 use crate::sm2::random;
 use crate::sm2::scalar::Scalar;
@@ -143,11 +143,10 @@ pub(crate) fn sign_with_candidates(
     loop {
         let k = next_nonce(candidates);
         // A4: (x1, y1) = [k]G, infinity for no k in [1, n-1]
-        let point = Zeroizing::new(mul_base(backend, &k));
-        let Some(affine) = point.to_affine() else {
+        let Some(x1) = mul_base_x(backend, &k) else {
             continue;
         };
-        let x1 = Scalar::reduce(&affine.x.to_bytes());
+        let x1 = Scalar::reduce(&x1.to_bytes());
         if let Some(signature) = finish(secret, e, &k, &x1) {
             return signature;
         }

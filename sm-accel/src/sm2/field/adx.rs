@@ -348,3 +348,35 @@ pub(crate) fn half(_: Adx, a: &Limbs) -> Limbs {
     }
     [t0, t1, t2, t3]
 }
+
+/// `p - a` where `mask` is all ones, `a` where it is 0, for `a` in [1, p - 1].
+#[inline(always)]
+pub(crate) fn negate_if(_: Adx, a: &Limbs, mask: u64) -> Limbs {
+    let [mut t0, mut t1, mut t2, mut t3] = *a;
+    // SAFETY: registers alone are changed, by instructions that every CPU has.
+    unsafe {
+        asm!(
+            // p + 1 plus the complement. The lowest limb of p + 1 is 0.
+            "mov {p1}, 0xffffffff00000001",
+            "mov {p3}, 0xfffffffeffffffff",
+            "and {p1}, {m}",
+            "and {p3}, {m}",
+            "xor {t0}, {m}",
+            "xor {t1}, {m}",
+            "xor {t2}, {m}",
+            "xor {t3}, {m}",
+            "add {t1}, {p1}",
+            "adc {t2}, {m}",
+            "adc {t3}, {p3}",
+            t0 = inout(reg) t0,
+            t1 = inout(reg) t1,
+            t2 = inout(reg) t2,
+            t3 = inout(reg) t3,
+            m = in(reg) mask,
+            p1 = out(reg) _,
+            p3 = out(reg) _,
+            options(pure, nomem, nostack),
+        );
+    }
+    [t0, t1, t2, t3]
+}
