@@ -41,7 +41,7 @@ fn mul_in<K: FieldKernel>(k: K, point: &Affine, scalar: &Scalar) -> Point {
     let mut sum = select(&multiples, &digits.digit(top));
     for i in (0..top).rev() {
         for _ in 0..WIDTH {
-            sum = sum.double_with(k);
+            sum.double_in_place(k);
         }
         let mut addend = select(&multiples, &digits.digit(i));
         sum = match i {
@@ -95,7 +95,7 @@ fn mul_double_in<K: FieldKernel>(k: K, s: &Scalar, t: &Scalar, point: &Affine) -
     let mut sum = Point::IDENTITY;
     let naf = wnaf(t);
     for digit in naf.iter().rev().skip_while(|digit| **digit == 0) {
-        sum = sum.double_with(k);
+        sum.double_in_place(k);
         if *digit != 0 {
             let multiple = &multiples[usize::from(digit.unsigned_abs()) / 2];
             sum = match *digit > 0 {

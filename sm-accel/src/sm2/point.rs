@@ -216,10 +216,18 @@ impl Point {
     ///
     /// Usual doubling with all coordinates scaled by 1/2: Z' = YZ, M = 3(X - Z^2)(X + Z^2) / 2, S = XY^2, X' = M^2 -
     /// 2S, Y' = M(S - X') - Y^4.
+    pub(crate) fn double_with<K: FieldKernel>(&self, k: K) -> Self {
+        let mut doubled = *self;
+        doubled.double_in_place(k);
+        doubled
+    }
+
+    /// [`Point::double_with`] for loops: a point that is returned is copied, by loads wider than the stores just before
+    /// them, and for those CPUs wait.
     // This and the additions are out of line: calls cost nothing beside a dozen multiplications, whereas copies in
     // every loop take a minute to compile.
     #[inline(never)]
-    pub(crate) fn double_with<K: FieldKernel>(&self, k: K) -> Self {
+    pub(crate) fn double_in_place<K: FieldKernel>(&mut self, k: K) {
         let zz = k.square(&self.z);
         let yy = k.square(&self.y);
         let t = k.mul(&k.sub(&self.x, &zz), &k.add(&self.x, &zz));
@@ -227,10 +235,9 @@ impl Point {
         let m = k.add(&t, &k.half(&t));
         let yyyy = k.square(&yy);
         let mm = k.square(&m);
-        let z = k.mul(&self.y, &self.z);
-        let x = k.sub(&mm, &k.add(&s, &s));
-        let y = k.sub(&k.mul(&m, &k.sub(&s, &x)), &yyyy);
-        Self { x, y, z }
+        self.z = k.mul(&self.y, &self.z);
+        self.x = k.sub(&mm, &k.add(&s, &s));
+        self.y = k.sub(&k.mul(&m, &k.sub(&s, &self.x)), &yyyy);
     }
 
     /// `self + other` for any two points, in constant time.

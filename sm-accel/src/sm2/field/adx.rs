@@ -11,17 +11,14 @@ use core::arch::asm;
 use crate::cpu::Adx;
 use crate::sm2::limbs::Limbs;
 
-/// The eight limbs in `t0` to `t7` to `t0` to `t3`: divided by 2^256 modulo p, below p.
+/// `@limb` makes the lowest limb u vanish: it adds u p (p is -1 modulo 2^64) and divides by 2^64, where
+/// (u p + u) / 2^64 = u 2^192 - (u 2^32) 2^128 - (u 2^32 - u): shifts, and one chain of borrows. `$a` to `$c` are the
+/// limbs above u, whose place is that of the fourth then. Four limbs hold the result, whatever those four were.
 ///
-/// Four times the lowest limb u is made to vanish by adding u p (p is -1 modulo 2^64), where
-/// u p + u = u (2^256 - 2^224 - 2^96 + 2^64): shifts alone. Then the upper half is added, and p taken off once.
+/// After four of them the upper half is added, and p taken off once: `t0` to `t3`, below p.
 macro_rules! reduce {
     () => {
         concat!(
-            reduce!(@limb "t0", "t1", "t2", "t3"),
-            reduce!(@limb "t1", "t2", "t3", "t0"),
-            reduce!(@limb "t2", "t3", "t0", "t1"),
-            reduce!(@limb "t3", "t0", "t1", "t2"),
             "add {t4}, {t0}\n",
             "adc {t5}, {t1}\n",
             "adc {t6}, {t2}\n",
@@ -45,20 +42,41 @@ macro_rules! reduce {
             "cmovc {t3}, {t7}\n",
         )
     };
-    (@limb $u:literal, $a:literal, $b:literal, $c:literal) => {
+    (@limb $u:literal, $a:literal, $b:literal, $c:literal, $free:literal) => {
         concat!(
-            "mov {lo}, {", $u, "}\n",
-            "mov {hi}, {", $u, "}\n",
+            "mov {lo}, {",
+            $u,
+            "}\n",
+            "mov {hi}, {",
+            $u,
+            "}\n",
             "shl {lo}, 32\n",
             "shr {hi}, 32\n",
-            "add {", $a, "}, {", $u, "}\n",
-            "adc {", $b, "}, 0\n",
-            "adc {", $c, "}, 0\n",
-            "adc {", $u, "}, 0\n",
-            "sub {", $a, "}, {lo}\n",
-            "sbb {", $b, "}, {hi}\n",
-            "sbb {", $c, "}, {lo}\n",
-            "sbb {", $u, "}, {hi}\n",
+            // u 2^32 - u
+            "mov rdx, {lo}\n",
+            "mov {",
+            $free,
+            "}, {hi}\n",
+            "sub rdx, {",
+            $u,
+            "}\n",
+            "sbb {",
+            $free,
+            "}, 0\n",
+            "sub {",
+            $a,
+            "}, rdx\n",
+            "sbb {",
+            $b,
+            "}, {",
+            $free,
+            "}\n",
+            "sbb {",
+            $c,
+            "}, {lo}\n",
+            "sbb {",
+            $u,
+            "}, {hi}\n",
         )
     };
 }
@@ -135,9 +153,14 @@ pub(crate) fn mul(_: Adx, a: &Limbs, b: &Limbs) -> Limbs {
             "mulx {t4}, {lo}, [{b} + 24]",
             "adc {t3}, {lo}",
             "adc {t4}, 0",
+            // A limb vanishes as soon as it is whole: beside the next row's products, which do not wait for it.
+            reduce!(@limb "t0", "t1", "t2", "t3", "t7"),
             row!("8", "t1", "t2", "t3", "t4", "t5", "t7"),
+            reduce!(@limb "t1", "t2", "t3", "t0", "t7"),
             row!("16", "t2", "t3", "t4", "t5", "t6", "t7"),
+            reduce!(@limb "t2", "t3", "t0", "t1", "t7"),
             row!("24", "t3", "t4", "t5", "t6", "t7", "a"),
+            reduce!(@limb "t3", "t0", "t1", "t2", "a"),
             reduce!(),
             a = inout(reg) a.as_ptr() => _,
             b = in(reg) b.as_ptr(),
@@ -211,8 +234,12 @@ pub(crate) fn square(_: Adx, a: &Limbs) -> Limbs {
             "adox {t6}, {lo}",
             "adcx {t7}, {t7}",
             "adox {t7}, {hi}",
+            reduce!(@limb "t0", "t1", "t2", "t3", "a"),
+            reduce!(@limb "t1", "t2", "t3", "t0", "a"),
+            reduce!(@limb "t2", "t3", "t0", "t1", "a"),
+            reduce!(@limb "t3", "t0", "t1", "t2", "a"),
             reduce!(),
-            a = in(reg) a.as_ptr(),
+            a = inout(reg) a.as_ptr() => _,
             t0 = out(reg) t0,
             t1 = out(reg) t1,
             t2 = out(reg) t2,
