@@ -379,6 +379,7 @@ fn operation_name(operation: Operation) -> &'static str {
         Operation::Prepare => "prepare",
         Operation::Seal => "seal",
         Operation::Open => "open",
+        Operation::Rewrap => "rewrap",
         Operation::WrapKey => "wrap_key",
         Operation::UnwrapKey => "unwrap_key",
         Operation::Rotate => "rotate",

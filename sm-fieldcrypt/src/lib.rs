@@ -109,6 +109,7 @@ mod range;
 mod record;
 mod registry;
 mod resources;
+mod rewrap;
 mod rotation;
 mod seal;
 mod secret;
@@ -132,6 +133,7 @@ pub use observe::{
 pub use offload::BoxFuture;
 pub use random::{OsRandom, RandomSource};
 pub use record::{KeyInfo, KeyState};
+pub use rewrap::Rewrapped;
 pub use seal::PreparedKey;
 pub use secret::SecretBytes;
 pub use store::{EpochAnchor, FileStore, MemoryStore, RegistryStore};

@@ -66,6 +66,9 @@ pub enum Operation {
     Seal,
     /// Values are opened.
     Open,
+    /// Values are moved to the primary key, or bound to another row: opened and sealed again, and the plaintext is given to
+    /// nobody. Asked and told of the key that opens and of the one that seals.
+    Rewrap,
     /// A KEK wraps a new field key.
     WrapKey,
     /// A KEK unwraps a field key.
@@ -84,6 +87,7 @@ impl Operation {
             Self::Prepare => "prepare",
             Self::Seal => "seal",
             Self::Open => "open",
+            Self::Rewrap => "rewrap",
             Self::WrapKey => "wrap_key",
             Self::UnwrapKey => "unwrap_key",
             Self::Rotate => "rotate",

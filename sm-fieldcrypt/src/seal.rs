@@ -38,7 +38,7 @@ pub struct PreparedKey {
 }
 
 /// One result an item; the outer error is a failure of the whole batch.
-type Batch<T> = Result<Vec<Result<T, Error>>, Error>;
+pub(crate) type Batch<T> = Result<Vec<Result<T, Error>>, Error>;
 
 impl PreparedKey {
     /// Seals one value for the place `context`. The result is 46 to 82 bytes longer than the
@@ -72,6 +72,14 @@ impl PreparedKey {
     /// The outer error is the whole batch's (no key, expired, refused, no randomness); the inner
     /// ones are an item's own (context, length).
     pub fn seal_many(&self, items: &[(&[u8], &FieldContext)]) -> Batch<Vec<u8>> {
+        self.seal_as(items, Operation::Seal)
+    }
+
+    pub(crate) fn seal_as(
+        &self,
+        items: &[(&[u8], &FieldContext)],
+        operation: Operation,
+    ) -> Batch<Vec<u8>> {
         let now = self.fresh_now()?;
         let entry = self
             .keys
@@ -91,7 +99,7 @@ impl PreparedKey {
         if fine.is_empty() {
             return Ok(merge(faults, Vec::new()));
         }
-        let mut key_use = self.key_use(&entry.key, Operation::Seal, fine.len());
+        let mut key_use = self.key_use(&entry.key, operation, fine.len());
         self.resources.watch.authorize(&key_use)?;
         key_use.usage_count = entry.key.count_uses(key_use.count);
         let sealed = self.seal_checked(entry, window, now, &fine);
@@ -189,6 +197,14 @@ impl PreparedKey {
     /// # Errors
     /// The outer error is the whole batch's (expired, refused); the inner ones are an item's own.
     pub fn open_many(&self, items: &[(&[u8], &FieldContext)]) -> Batch<SecretBytes> {
+        self.open_as(items, Operation::Open)
+    }
+
+    pub(crate) fn open_as(
+        &self,
+        items: &[(&[u8], &FieldContext)],
+        operation: Operation,
+    ) -> Batch<SecretBytes> {
         let now = self.fresh_now()?;
         let admitted: Vec<Result<Admitted<'_>, Error>> = items
             .iter()
@@ -200,7 +216,7 @@ impl PreparedKey {
             let key = &*item.entry.key;
             match uses.iter_mut().find(|(other, _)| std::ptr::eq(*other, key)) {
                 Some((_, key_use)) => key_use.count = key_use.count.saturating_add(1),
-                None => uses.push((key, self.key_use(key, Operation::Open, 1))),
+                None => uses.push((key, self.key_use(key, operation, 1))),
             }
         }
         for (_, key_use) in &uses {
