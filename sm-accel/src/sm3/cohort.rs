@@ -114,11 +114,11 @@ pub(crate) fn digest_together<'a, const L: usize, K: LaneKernel<L>>(
     let mut states = LaneStates::<L>::new();
     states.set_all(jobs().map(|job| job.start), first.start);
     if blocks == longest.saturating_mul(count) {
-        kernel.absorb(&mut states, &inputs(0, longest));
+        kernel.absorb(&mut states, &inputs(0, longest), count);
     } else {
         let mut ended = LaneStates::<L>::new();
         for n in 0..longest {
-            kernel.absorb(&mut states, &inputs(n, n.wrapping_add(1)));
+            kernel.absorb(&mut states, &inputs(n, n.wrapping_add(1)), count);
             for (lane, blocks) in cohort.blocks.iter().enumerate() {
                 if *blocks == n.wrapping_add(1) {
                     ended.set(lane, &states.get(lane));
@@ -130,7 +130,7 @@ pub(crate) fn digest_together<'a, const L: usize, K: LaneKernel<L>>(
     if let Some(outer) = first.outer {
         let mut outers = LaneStates::<L>::new();
         outers.set_all(jobs().filter_map(|job| job.outer), outer);
-        kernel.absorb_digests(&mut outers, &states);
+        kernel.absorb_digests(&mut outers, &states, count);
         states = outers;
     }
     states.digests(out);

@@ -67,13 +67,13 @@ impl<const L: usize> Drop for LaneStates<L> {
     }
 }
 
-/// A kernel of `L` lanes. Its value is the proof that the CPU can run it.
+/// A kernel of `L` lanes. Its value is the proof that the CPU can run it. From lane `used` on, states are of no interest.
 pub(crate) trait LaneKernel<const L: usize>: Copy {
     /// Absorbs as many whole blocks as the shortest input has, from the start of each input, and says how many.
-    fn absorb(self, states: &mut LaneStates<L>, inputs: &[&[u8]; L]) -> usize;
+    fn absorb(self, states: &mut LaneStates<L>, inputs: &[&[u8]; L], used: usize) -> usize;
 
     /// HMAC's second message: absorbs the block that pads the digest `digests`, the second behind each state.
-    fn absorb_digests(self, states: &mut LaneStates<L>, digests: &LaneStates<L>);
+    fn absorb_digests(self, states: &mut LaneStates<L>, digests: &LaneStates<L>, used: usize);
 }
 
 /// Blocks that every input has.

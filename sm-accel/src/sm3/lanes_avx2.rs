@@ -26,13 +26,13 @@ type Vector = __m256i;
 
 impl LaneKernel<8> for Avx2Aesni {
     #[inline]
-    fn absorb(self, states: &mut LaneStates<8>, inputs: &[&[u8]; 8]) -> usize {
+    fn absorb(self, states: &mut LaneStates<8>, inputs: &[&[u8]; 8], _used: usize) -> usize {
         // SAFETY: the token proves AVX2.
         unsafe { absorb(states, inputs) }
     }
 
     #[inline]
-    fn absorb_digests(self, states: &mut LaneStates<8>, digests: &LaneStates<8>) {
+    fn absorb_digests(self, states: &mut LaneStates<8>, digests: &LaneStates<8>, _used: usize) {
         // SAFETY: the token proves AVX2.
         unsafe { absorb_digests(states, digests) }
     }

@@ -10,6 +10,8 @@
     reason = "constant indices into fixed arrays; offsets stay below the length that was checked"
 )]
 
+mod pair;
+
 use core::arch::x86_64::{
     __m128i, __m512i, _mm_loadu_si128, _mm_setr_epi8, _mm512_add_epi32, _mm512_broadcast_i32x4,
     _mm512_castsi128_si512, _mm512_inserti32x4, _mm512_load_si512, _mm512_rol_epi32,
@@ -23,17 +25,19 @@ use crate::sm3::lane_rounds::lane_rounds;
 use crate::sm3::lanes::{LaneKernel, LaneStates, common_blocks};
 use crate::sm3::rounds::{BLOCK, DIGEST, T};
 
+pub(crate) use pair::Pair;
+
 type Vector = __m512i;
 
 impl LaneKernel<16> for Avx512Gfni {
     #[inline]
-    fn absorb(self, states: &mut LaneStates<16>, inputs: &[&[u8]; 16]) -> usize {
+    fn absorb(self, states: &mut LaneStates<16>, inputs: &[&[u8]; 16], _used: usize) -> usize {
         // SAFETY: the token proves AVX-512 F and BW.
         unsafe { absorb(states, inputs) }
     }
 
     #[inline]
-    fn absorb_digests(self, states: &mut LaneStates<16>, digests: &LaneStates<16>) {
+    fn absorb_digests(self, states: &mut LaneStates<16>, digests: &LaneStates<16>, _used: usize) {
         // SAFETY: the token proves AVX-512 F and BW.
         unsafe { absorb_digests(states, digests) }
     }
@@ -99,29 +103,43 @@ fn store_states(vectors: &[Vector; 8], states: &mut LaneStates<16>) {
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
 unsafe fn load(w: &mut [Vector; 16], inputs: &[&[u8]; 16], offset: usize) {
+    for q in 0..4 {
+        // SAFETY: as the caller's.
+        let four = unsafe { quarter(inputs, offset, q) };
+        w[4 * q..4 * q + 4].copy_from_slice(&four);
+    }
+}
+
+/// Words 4q to 4q + 3 of it.
+///
+/// # Safety
+/// Every input has at least `offset + 64` bytes, and `q` is below 4.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+unsafe fn quarter(inputs: &[&[u8]; 16], offset: usize, q: usize) -> [Vector; 4] {
     let swap = _mm512_broadcast_i32x4(_mm_setr_epi8(
         3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12,
     ));
-    for quarter in 0..4 {
-        let row = |i: usize| {
-            let part = |lane: usize| -> __m128i {
-                // SAFETY: 16 bytes at `offset + 16 * quarter`, below `offset + 64`, which the input has.
-                unsafe { _mm_loadu_si128(inputs[lane].as_ptr().add(offset + 16 * quarter).cast()) }
-            };
-            let all = _mm512_castsi128_si512(part(i));
-            let all = _mm512_inserti32x4::<1>(all, part(i + 4));
-            let all = _mm512_inserti32x4::<2>(all, part(i + 8));
-            let all = _mm512_inserti32x4::<3>(all, part(i + 12));
-            _mm512_shuffle_epi8(all, swap)
+    let row = |i: usize| {
+        let part = |lane: usize| -> __m128i {
+            // SAFETY: 16 bytes at `offset + 16 * q`, below `offset + 64`, which the input has.
+            unsafe { _mm_loadu_si128(inputs[lane].as_ptr().add(offset + 16 * q).cast()) }
         };
-        let (r0, r1, r2, r3) = (row(0), row(1), row(2), row(3));
-        let (x0, x1) = (_mm512_unpacklo_epi32(r0, r1), _mm512_unpackhi_epi32(r0, r1));
-        let (y0, y1) = (_mm512_unpacklo_epi32(r2, r3), _mm512_unpackhi_epi32(r2, r3));
-        w[4 * quarter] = _mm512_unpacklo_epi64(x0, y0);
-        w[4 * quarter + 1] = _mm512_unpackhi_epi64(x0, y0);
-        w[4 * quarter + 2] = _mm512_unpacklo_epi64(x1, y1);
-        w[4 * quarter + 3] = _mm512_unpackhi_epi64(x1, y1);
-    }
+        let all = _mm512_castsi128_si512(part(i));
+        let all = _mm512_inserti32x4::<1>(all, part(i + 4));
+        let all = _mm512_inserti32x4::<2>(all, part(i + 8));
+        let all = _mm512_inserti32x4::<3>(all, part(i + 12));
+        _mm512_shuffle_epi8(all, swap)
+    };
+    let (r0, r1, r2, r3) = (row(0), row(1), row(2), row(3));
+    let (x0, x1) = (_mm512_unpacklo_epi32(r0, r1), _mm512_unpackhi_epi32(r0, r1));
+    let (y0, y1) = (_mm512_unpacklo_epi32(r2, r3), _mm512_unpackhi_epi32(r2, r3));
+    [
+        _mm512_unpacklo_epi64(x0, y0),
+        _mm512_unpackhi_epi64(x0, y0),
+        _mm512_unpacklo_epi64(x1, y1),
+        _mm512_unpackhi_epi64(x1, y1),
+    ]
 }
 
 macro_rules! operations {

@@ -9,6 +9,8 @@ use crate::sm3::cohort::{Cohort, digest_together};
 use crate::sm3::compress::{compress, digest_of, pad};
 use crate::sm3::job::Job;
 use crate::sm3::lanes::{LaneKernel, LaneStates};
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+use crate::sm3::lanes_avx512::Pair;
 use crate::sm3::rounds::{BLOCK, DIGEST, State};
 
 /// Digest `i` of `out` becomes that of `job(i)`.
@@ -27,6 +29,10 @@ pub(crate) fn digest_all<'a>(
         #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
         Kernels::Avx2Gfni(token) if out.len() > 1 => {
             in_lanes(backend, crate::cpu::Avx2Aesni::from(token), job, out);
+        }
+        #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+        Kernels::Avx512Gfni(token) if out.len() > 16 => {
+            in_lanes(backend, Pair(token), job, out);
         }
         #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
         Kernels::Avx512Gfni(token) if out.len() > 1 => in_lanes(backend, token, job, out),
@@ -314,7 +320,11 @@ fn lane_by_lane<'a, const L: usize, K: LaneKernel<L>>(
                 *input = lane.input();
             }
         }
-        let absorbed = kernel.absorb(&mut states, &inputs).wrapping_mul(BLOCK);
+        let last = lanes.iter().rposition(|lane| lane.index.is_some());
+        let used = last.map_or(0, |last| last.wrapping_add(1));
+        let absorbed = kernel
+            .absorb(&mut states, &inputs, used)
+            .wrapping_mul(BLOCK);
         for (l, lane) in lanes.iter_mut().enumerate() {
             let Some(index) = lane.index else { continue };
             lane.advance(absorbed);
