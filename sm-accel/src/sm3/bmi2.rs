@@ -94,7 +94,7 @@ macro_rules! turn {
     };
 }
 
-/// Rounds 16 to 63: FF = (A & (B ^ C)) + (B & C), a sum of disjoint bits; the next GG of the new E = TT2 ^ R, with
+/// Rounds 16 to 62: FF = (A & (B ^ C)) + (B & C), a sum of disjoint bits; the next GG of the new E = TT2 ^ R, with
 /// R = TT2 <<< 9 ^ TT2 <<< 17 and M = E ^ F: (F ^ (~TT2 & M)) ^ (R & M).
 macro_rules! late {
     ($ring:ident, $j:expr, $gg:ident, $($word:ident)*) => {
@@ -106,6 +106,20 @@ macro_rules! late {
             "add {d:e}, {u:e}" "xor {x:e}, {y:e}" "rorx {y:e}, {h:e}, 23" "add {d:e}, {x:e}"
             "rorx {x:e}, {h:e}, 15" "xor {gg:e}, {e:e}" "andn {u:e}, {h:e}, {gg:e}" "xor {x:e}, {y:e}"
             "and {gg:e}, {x:e}" "xor {u:e}, {e:e}" "xor {h:e}, {x:e}" "xor {gg:e}, {u:e}"
+        ), $($word)*)
+    };
+}
+
+/// Round 63: no GG is wanted behind it.
+macro_rules! last {
+    ($ring:ident, $j:expr, $gg:ident, $($word:ident)*) => {
+        round!($ring, $j, $gg, (
+            "add {h:e}, dword ptr [{ring} + {at}]" "rorx {x:e}, {a:e}, 20" "add {h:e}, {gg:e}"
+            "lea {y:e}, [{x:r} + {t}]" "add {d:e}, dword ptr [{ring} + {at} + 64]" "mov {u:e}, {b:e}"
+            "xor {u:e}, {c:e}" "add {y:e}, {e:e}" "andn {gg:e}, {u:e}, {b:e}" "rol {f:e}, 19" "rol {y:e}, 7"
+            "rol {b:e}, 9" "add {d:e}, {gg:e}" "and {u:e}, {a:e}" "add {h:e}, {y:e}"
+            "add {d:e}, {u:e}" "xor {x:e}, {y:e}" "rorx {y:e}, {h:e}, 23" "add {d:e}, {x:e}"
+            "rorx {x:e}, {h:e}, 15" "xor {x:e}, {y:e}" "xor {h:e}, {x:e}"
         ), $($word)*)
     };
 }
@@ -159,10 +173,7 @@ macro_rules! rotl {
 }
 
 #[target_feature(enable = "avx2,bmi1,bmi2")]
-#[allow(
-    unused_assignments,
-    reason = "the last round has no next one to give a GG"
-)]
+#[allow(unused_assignments, reason = "GG of the last round is scratch")]
 fn compress_blocks(state: &mut State, blocks: &[[u8; BLOCK]]) {
     let Some(mut block) = blocks.first() else {
         return;
@@ -215,7 +226,7 @@ fn compress_blocks(state: &mut State, blocks: &[[u8; BLOCK]]) {
         four!(late, late, 48);
         four!(late, late, 52);
         four!(late, late, 56);
-        four!(late, late, 60);
+        four!(late, last, 60);
         add_state!(state, a b c d e f g h);
     }
     // The words may come from a key.
