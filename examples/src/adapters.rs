@@ -380,6 +380,8 @@ fn operation_name(operation: Operation) -> &'static str {
         Operation::Seal => "seal",
         Operation::Open => "open",
         Operation::Rewrap => "rewrap",
+        Operation::Index => "index",
+        Operation::Search => "search",
         Operation::WrapKey => "wrap_key",
         Operation::UnwrapKey => "unwrap_key",
         Operation::Rotate => "rotate",

@@ -82,6 +82,33 @@ pub enum Error {
         name: String,
     },
 
+    /// No index of that name is configured.
+    #[error("unknown index {name:?}")]
+    UnknownIndex {
+        /// The name asked for.
+        name: String,
+    },
+
+    /// The tenant has no version of the index that may be used so: make or rotate one.
+    #[error("index {index:?} has no usable version for tenant {tenant:?}: rotate it")]
+    NoIndexKey {
+        /// Name of the index.
+        index: String,
+        /// The tenant.
+        tenant: String,
+    },
+
+    /// A version of an index does not allow the operation.
+    #[error("version {version} of index {index:?}: {what}")]
+    IndexState {
+        /// Name of the index.
+        index: String,
+        /// The version.
+        version: u16,
+        /// What was refused.
+        what: &'static str,
+    },
+
     /// The class (and tenant) has no field key that may seal now: make or rotate one.
     #[error("field class {class:?} has no field key that may seal now{}: rotate it", tenant_suffix(.tenant.as_deref()))]
     NoKey {

@@ -5,6 +5,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::context::valid_tenant;
 use crate::error::Error;
 use crate::fieldkey::KeySet;
+use crate::index::BlindIndex;
 use crate::kek::provider::KekProvider;
 use crate::observe::{KeyUseGuard, KeyUseObserver, KeyUser, ObserverMode, Operation, Watch};
 use crate::random::{OsRandom, RandomSource};
@@ -26,6 +27,7 @@ const SESSIONS: usize = 4096;
 
 struct Inner {
     classes: HashMap<String, Arc<FieldClass>>,
+    indexes: HashMap<String, Arc<BlindIndex>>,
     auto_rotate: bool,
     view: View,
 }
@@ -47,6 +49,7 @@ pub struct KeyRingBuilder {
     store: Arc<dyn RegistryStore>,
     anchor: Option<Arc<dyn EpochAnchor>>,
     classes: Vec<FieldClass>,
+    indexes: Vec<BlindIndex>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn RandomSource>,
     watch: Watch,
@@ -59,6 +62,12 @@ impl KeyRingBuilder {
     /// Adds a field class.
     pub fn class(mut self, class: FieldClass) -> Self {
         self.classes.push(class);
+        self
+    }
+
+    /// Adds a blind index.
+    pub fn index(mut self, index: BlindIndex) -> Self {
+        self.indexes.push(index);
         self
     }
 
@@ -144,6 +153,27 @@ impl KeyRingBuilder {
                 return config(format!("two field classes are named {:?}", other.name()));
             }
         }
+        let mut indexes: HashMap<String, Arc<BlindIndex>> = HashMap::new();
+        for index in self.indexes {
+            index.validate()?;
+            let place = |index: &BlindIndex| {
+                (
+                    index.table().to_owned(),
+                    index.column().to_owned(),
+                    index.kind(),
+                )
+            };
+            if let Some(other) = indexes.values().find(|other| place(other) == place(&index)) {
+                return config(format!(
+                    "{:?} and {:?} are one index",
+                    other.name(),
+                    index.name()
+                ));
+            }
+            if let Some(other) = indexes.insert(index.name().to_owned(), Arc::new(index)) {
+                return config(format!("two indexes are named {:?}", other.name()));
+            }
+        }
         let resources = Resources {
             clock: self.clock,
             random: self.random,
@@ -164,6 +194,7 @@ impl KeyRingBuilder {
         .await?;
         let inner = Inner {
             classes,
+            indexes,
             auto_rotate: self.auto_rotate,
             view,
         };
@@ -181,6 +212,7 @@ impl KeyRing {
             store,
             anchor: None,
             classes: Vec::new(),
+            indexes: Vec::new(),
             clock: Arc::new(SystemClock),
             random: Arc::new(OsRandom),
             watch: Watch::default(),
@@ -397,6 +429,20 @@ impl KeyRing {
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.inner.view.snapshot().loaded.registry.epoch
+    }
+
+    pub(crate) fn view(&self) -> &View {
+        &self.inner.view
+    }
+
+    /// Whether keys that are missing are made when they are asked for.
+    pub(crate) fn makes_keys(&self) -> bool {
+        self.inner.auto_rotate
+    }
+
+    pub(crate) fn index(&self, name: &str) -> Result<Arc<BlindIndex>, Error> {
+        let index = self.inner.indexes.get(name).cloned();
+        index.ok_or_else(|| Error::UnknownIndex { name: name.into() })
     }
 
     fn class(&self, name: &str) -> Result<Arc<FieldClass>, Error> {

@@ -56,7 +56,7 @@
 //! # What it is not for
 //! - Passwords: hash them.
 //! - Writing in place: a change of a chunked value seals the whole value anew.
-//! - Searching: sealed values are random. There is no index over them.
+//! - Searching by range or by part: a [`BlindIndex`] finds equal values and beginnings, and says what it gives away.
 //! - Hiding lengths: SM4-CBC hides them up to the block, the other suites not at all.
 //! - Freshness: an *older* value of the same cell opens in that cell, unless the row key carries a version.
 //! - Being a certified module. Field keys are held in process memory (wiped on drop, not locked), and HKDF-SM3 is built
@@ -99,10 +99,12 @@ mod envelope;
 mod error;
 mod etm;
 mod fieldkey;
+mod index;
 mod kek;
 mod keyring;
 pub mod mask;
 mod observe;
+mod octets;
 mod offload;
 mod random;
 mod range;
@@ -124,6 +126,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use context::{FieldContext, RowKey};
 pub use envelope::{Envelope, Header, from_text, to_text};
 pub use error::Error;
+pub use index::{BlindIndex, IndexInfo, IndexKind, Normalization, PreparedIndex};
 pub use kek::provider::KekProvider;
 pub use kek::software::SoftwareKek;
 pub use keyring::{KeyRing, KeyRingBuilder};

@@ -69,9 +69,13 @@ pub enum Operation {
     /// Values are moved to the primary key, or bound to another row: opened and sealed again, and the plaintext is given to
     /// nobody. Asked and told of the key that opens and of the one that seals.
     Rewrap,
-    /// A KEK wraps a new field key.
+    /// Tokens of a blind index are made, to be stored.
+    Index,
+    /// A token of a blind index is made, to be searched for.
+    Search,
+    /// A KEK wraps a new key.
     WrapKey,
-    /// A KEK unwraps a field key.
+    /// A KEK unwraps a key.
     UnwrapKey,
     /// A new primary field key is made.
     Rotate,
@@ -88,6 +92,8 @@ impl Operation {
             Self::Seal => "seal",
             Self::Open => "open",
             Self::Rewrap => "rewrap",
+            Self::Index => "index",
+            Self::Search => "search",
             Self::WrapKey => "wrap_key",
             Self::UnwrapKey => "unwrap_key",
             Self::Rotate => "rotate",
@@ -126,10 +132,10 @@ impl Outcome {
 pub struct KeyUse<'a> {
     /// On whose behalf.
     pub principal: &'a str,
-    /// URI of the key: `fek://class-name/7` for a field key, `fek://class-name` for the class as a whole, the
-    /// provider's id for a KEK.
+    /// URI of the key: `fek://class-name/7` for a field key, `fek://class-name` for the class as a whole, `idx://name/2` and
+    /// `idx://name` of a blind index, the provider's id for a KEK.
     pub key_id: &'a str,
-    /// Name of the field class.
+    /// Name of the field class or of the index.
     pub class: &'a str,
     /// Tenant whose data it is; `None` for keys that serve all tenants.
     pub tenant: Option<&'a str>,

@@ -62,7 +62,7 @@ impl KeyState {
 
     /// Whether an administrator may move a key from this state to `to`. New primaries come from rotation alone,
     /// so nothing leads back to active.
-    const fn may_become(self, to: Self) -> bool {
+    pub(crate) const fn may_become(self, to: Self) -> bool {
         matches!(
             (self, to),
             (

@@ -4,21 +4,23 @@
 //!
 //! ```text
 //! file    = "SMFCREG1" ‖ registry id 16 ‖ u64 epoch ‖ u8 length ‖ integrity KEK id ‖ u32 count ‖ record* ‖ epoch tag 32
-//! record  = u8 kind (1: field key) ‖ u32 length ‖ body ‖ tag 32
+//! record  = u8 kind (1: field key, 2: index key) ‖ u32 length ‖ body ‖ tag 32
 //! body    = u8 state ‖ u8 origin (1: random, wrapped) ‖ u8 kdf (1: HKDF-SM3) ‖ u16 class ‖ u32 fek_id
 //!         ‖ u8 has tenant [‖ u16 length ‖ tenant] ‖ u64 created ‖ u32 active from ‖ u32 active until
 //!         ‖ u32 window minutes ‖ u8 length ‖ KEK id ‖ u16 length ‖ wrapped key
 //! ```
 //!
-//! Tags are HMAC-SM3 under the KEK's integrity key, which is independent of every field key: a record's over
+//! An index key's body is in `index/record.rs`; field keys come first. Tags are HMAC-SM3 under the KEK's integrity key, which is independent of every field key: a record's over
 //! `"smfc1/record" ‖ registry id ‖ kind ‖ body`, the epoch's over `"smfc1/registry"` and every byte before it.
 //! Both are verified before anything is unwrapped: device wraps may have no associated data, so a known old blob
-//! could otherwise be put back. Records stand in strictly ascending order of (class, fek_id): one encoding per
-//! registry.
+//! could otherwise be put back. Records stand in strictly ascending order, field keys of (class, fek_id), index keys
+//! of (tenant, table, column, kind, version): one encoding per registry.
 
 use crate::crypto::tags_equal;
 use crate::error::Error;
+use crate::index::record::{self as index_record, IndexRecord};
 use crate::kek::provider::KekProvider;
+use crate::octets::{Reader, as_usize, inside, push_long, push_short, text};
 use crate::record::{KeyInfo, KeyRecord, KeyState};
 
 const MAGIC: &[u8; 8] = b"SMFCREG1";
@@ -26,9 +28,10 @@ const RECORD_LABEL: &[u8] = b"smfc1/record";
 const EPOCH_LABEL: &[u8] = b"smfc1/registry";
 const WRAP_LABEL: &[u8] = b"smfc1/wrap";
 const KIND_FIELD_KEY: u8 = 1;
+const KIND_INDEX_KEY: u8 = 2;
 const ORIGIN_WRAPPED: u8 = 1;
 const KDF_HKDF_SM3: u8 = 1;
-const MAX_BLOB: usize = 4096;
+pub(crate) const MAX_BLOB: usize = 4096;
 /// Longest registry that is read, in bytes.
 pub(crate) const MAX_REGISTRY: usize = 64 << 20;
 
@@ -39,6 +42,7 @@ pub(crate) struct Registry {
     pub(crate) epoch: u64,
     pub(crate) integrity_kek: String,
     pub(crate) records: Vec<KeyRecord>,
+    pub(crate) indexes: Vec<IndexRecord>,
 }
 
 /// A registry as read: well-formed, nothing verified. The only way on is [`UnverifiedRegistry::verify`].
@@ -71,37 +75,47 @@ impl<'a> UnverifiedRegistry<'a> {
             epoch,
             integrity_kek,
             records: Vec::new(),
+            indexes: Vec::new(),
         };
         let mut messages = Vec::new();
         let mut tags = Vec::new();
         for _ in 0..count {
             let start = reader.at;
             let [kind] = *reader.array("cut off in a record")?;
-            if kind != KIND_FIELD_KEY {
-                return Err(Error::Registry {
-                    what: "unknown record kind",
+            let fault = |what| {
+                Err(Error::Registry {
+                    what,
                     offset: start,
-                });
-            }
+                })
+            };
             let length = reader.u32("cut off in a record")?;
             let body = reader.take(as_usize(length), "cut off in a record")?;
             let body_at = reader.at.saturating_sub(body.len());
             let tag = reader.array("cut off in a record's tag")?;
-            let record = parse_body(body, body_at)?;
-            let key = |r: &KeyRecord| (r.info.class, r.info.fek_id);
-            if registry
-                .records
-                .last()
-                .is_some_and(|last| key(last) >= key(&record))
-            {
-                return Err(Error::Registry {
-                    what: "records are not in ascending order",
-                    offset: start,
-                });
+            let ascending = match kind {
+                KIND_FIELD_KEY => {
+                    let record = parse_body(body, body_at)?;
+                    let key = |r: &KeyRecord| (r.info.class, r.info.fek_id);
+                    let last = registry.records.last();
+                    let ascending = registry.indexes.is_empty()
+                        && last.is_none_or(|last| key(last) < key(&record));
+                    registry.records.push(record);
+                    ascending
+                }
+                KIND_INDEX_KEY => {
+                    let record = index_record::parse_body(body, body_at)?;
+                    let last = registry.indexes.last();
+                    let ascending = last.is_none_or(|last| last.key() < record.key());
+                    registry.indexes.push(record);
+                    ascending
+                }
+                _ => return fault("unknown record kind"),
+            };
+            if !ascending {
+                return fault("records are not in ascending order");
             }
-            messages.push(record_message(&registry.id, body));
+            messages.push(record_message(&registry.id, kind, body));
             tags.push(tag);
-            registry.records.push(record);
         }
         let covered = bytes.get(..reader.at).unwrap_or_default();
         let tag = reader.array("cut off in the epoch tag")?;
@@ -128,15 +142,18 @@ impl<'a> UnverifiedRegistry<'a> {
         let macs = integrity_macs(kek, &self.messages).await?;
         for (i, (mac, tag)) in macs.iter().zip(&self.tags).enumerate() {
             if !tags_equal(mac, *tag) {
-                let what = self.registry.records.get(i).map_or_else(
-                    || "the epoch tag over all records".into(),
-                    |r| {
-                        format!(
-                            "the record of field key {} of class {}",
-                            r.info.fek_id, r.info.class
-                        )
-                    },
-                );
+                let registry = &self.registry;
+                let index = i.checked_sub(registry.records.len());
+                let what = match (registry.records.get(i), index) {
+                    (Some(r), _) => format!(
+                        "the record of field key {} of class {}",
+                        r.info.fek_id, r.info.class
+                    ),
+                    (None, Some(i)) if let Some(r) = registry.indexes.get(i) => {
+                        format!("the record of {}", r.info)
+                    }
+                    _ => "the epoch tag over all records".into(),
+                };
                 return Err(Error::RegistryIntegrity { what });
             }
         }
@@ -151,6 +168,7 @@ impl Registry {
             epoch: 1,
             integrity_kek: kek.id().into(),
             records: Vec::new(),
+            indexes: Vec::new(),
         }
     }
 
@@ -186,14 +204,16 @@ impl Registry {
     /// The registry's bytes, tags included.
     pub(crate) async fn encode(&self, kek: &dyn KekProvider) -> Result<Vec<u8>, Error> {
         let too_long = |what| Error::RegistryFull { what };
-        let bodies: Vec<Vec<u8>> = self
+        let fields = self
             .records
             .iter()
-            .map(encode_body)
-            .collect::<Result<_, _>>()?;
+            .map(|r| Ok((KIND_FIELD_KEY, encode_body(r)?)));
+        let indexes = self.indexes.iter();
+        let indexes = indexes.map(|r| Ok((KIND_INDEX_KEY, index_record::encode_body(r)?)));
+        let bodies: Vec<(u8, Vec<u8>)> = fields.chain(indexes).collect::<Result<_, Error>>()?;
         let messages: Vec<_> = bodies
             .iter()
-            .map(|body| record_message(&self.id, body))
+            .map(|(kind, body)| record_message(&self.id, *kind, body))
             .collect();
         let tags = integrity_macs(kek, &messages).await?;
 
@@ -203,8 +223,8 @@ impl Registry {
         push_short(&mut bytes, &self.integrity_kek)?;
         let count = u32::try_from(bodies.len()).map_err(|_| too_long("too many records"))?;
         bytes.extend_from_slice(&count.to_be_bytes());
-        for (body, tag) in bodies.iter().zip(&tags) {
-            bytes.push(KIND_FIELD_KEY);
+        for ((kind, body), tag) in bodies.iter().zip(&tags) {
+            bytes.push(*kind);
             let length = u32::try_from(body.len()).map_err(|_| too_long("a record is too long"))?;
             bytes.extend_from_slice(&length.to_be_bytes());
             bytes.extend_from_slice(body);
@@ -246,8 +266,8 @@ async fn integrity_macs(
     Ok(macs)
 }
 
-fn record_message(registry: &[u8; 16], body: &[u8]) -> Vec<u8> {
-    [RECORD_LABEL, registry, &[KIND_FIELD_KEY], body].concat()
+fn record_message(registry: &[u8; 16], kind: u8, body: &[u8]) -> Vec<u8> {
+    [RECORD_LABEL, registry, &[kind], body].concat()
 }
 
 fn encode_body(record: &KeyRecord) -> Result<Vec<u8>, Error> {
@@ -332,85 +352,5 @@ fn parse_body(body: &[u8], offset: usize) -> Result<KeyRecord, Error> {
         };
         Ok(KeyRecord { info, blob })
     })();
-    parsed.map_err(|e| match e {
-        Error::Registry {
-            what,
-            offset: inside,
-        } => Error::Registry {
-            what,
-            offset: offset.saturating_add(inside),
-        },
-        other => other,
-    })
-}
-
-fn push_short(out: &mut Vec<u8>, value: &str) -> Result<(), Error> {
-    let length = u8::try_from(value.len()).map_err(|_| Error::Config {
-        what: "a kek id is longer than 255 bytes".into(),
-    })?;
-    out.push(length);
-    out.extend_from_slice(value.as_bytes());
-    Ok(())
-}
-
-fn push_long(out: &mut Vec<u8>, value: &[u8]) -> Result<(), Error> {
-    let length = u16::try_from(value.len()).map_err(|_| Error::RegistryFull {
-        what: "a record's field is too long",
-    })?;
-    out.extend_from_slice(&length.to_be_bytes());
-    out.extend_from_slice(value);
-    Ok(())
-}
-
-fn text(bytes: &[u8]) -> Option<String> {
-    std::str::from_utf8(bytes).ok().map(Into::into)
-}
-
-fn as_usize(value: u32) -> usize {
-    usize::try_from(value).unwrap_or(usize::MAX)
-}
-
-/// A cursor that cannot read past the end.
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn fault(&self, what: &'static str) -> Error {
-        Error::Registry {
-            what,
-            offset: self.at,
-        }
-    }
-
-    fn take(&mut self, length: usize, what: &'static str) -> Result<&'a [u8], Error> {
-        let end = self.at.checked_add(length);
-        let taken = end.and_then(|end| self.bytes.get(self.at..end));
-        let taken = taken.ok_or_else(|| self.fault(what))?;
-        self.at = self.at.saturating_add(length);
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self, what: &'static str) -> Result<&'a [u8; N], Error> {
-        let at = self.at;
-        self.take(N, what)?
-            .try_into()
-            .map_err(|_| Error::Registry { what, offset: at })
-    }
-
-    fn u32(&mut self, what: &'static str) -> Result<u32, Error> {
-        self.array(what).map(|bytes| u32::from_be_bytes(*bytes))
-    }
-
-    fn short_text(&mut self, what: &'static str) -> Result<String, Error> {
-        let [length] = *self.array(what)?;
-        let bytes = self.take(usize::from(length), what)?;
-        text(bytes).ok_or_else(|| self.fault(what))
-    }
-
-    fn long(&mut self, what: &'static str) -> Result<&'a [u8], Error> {
-        let length = u16::from_be_bytes(*self.array(what)?);
-        self.take(usize::from(length), what)
-    }
+    parsed.map_err(|e| inside(e, offset))
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// Conflicts with other writers after which a change gives up.
-const ATTEMPTS: u32 = 64;
+pub(crate) const ATTEMPTS: u32 = 64;
 const MINUTES_A_DAY: u32 = 1440;
 
 /// Makes a new primary key; with `only_if_needed`, unless there is one that seals.

@@ -3,6 +3,7 @@
 use crate::class::FieldClass;
 use crate::error::Error;
 use crate::fieldkey::{FieldKey, KeyEntry, KeySet};
+use crate::index::{IndexInfo, IndexKey, IndexKind};
 use crate::kek::provider::KekProvider;
 use crate::observe::{KeyUser, Operation};
 use crate::record::{KeyRecord, KeyState};
@@ -44,6 +45,29 @@ pub(crate) struct View {
     pub(crate) resources: Arc<Resources>,
     snapshot: RwLock<Snapshot>,
     field_keys: Mutex<HashMap<(u16, u32), Arc<FieldKey>>>,
+    index_keys: Mutex<HashMap<IndexKeyId, Arc<IndexKey>>>,
+}
+
+/// Which version of which index.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct IndexKeyId {
+    tenant: String,
+    table: String,
+    column: String,
+    kind: IndexKind,
+    version: u16,
+}
+
+impl IndexKeyId {
+    pub(crate) fn of(info: &IndexInfo) -> Self {
+        Self {
+            tenant: info.tenant.clone(),
+            table: info.table.clone(),
+            column: info.column.clone(),
+            kind: info.kind,
+            version: info.version,
+        }
+    }
 }
 
 impl View {
@@ -78,6 +102,7 @@ impl View {
             resources,
             snapshot,
             field_keys: Mutex::default(),
+            index_keys: Mutex::default(),
         })
     }
 
@@ -161,10 +186,49 @@ impl View {
             keep
         });
         drop(keys);
+        self.close_index_keys(&snapshot);
         self.resources.sessions.retain(|id, born| {
             usable.contains(&(id.class, id.fek_id)) && now.saturating_sub(born) <= SESSION_LIFE
         });
         Ok(snapshot)
+    }
+
+    /// Lets go of the keys of index versions that may not be used any more.
+    fn close_index_keys(&self, snapshot: &Snapshot) {
+        let usable: HashSet<IndexKeyId> = usable_indexes(snapshot);
+        let mut keys = self
+            .index_keys
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        keys.retain(|id, key| {
+            let keep = usable.contains(id);
+            if !keep {
+                key.close();
+            }
+            keep
+        });
+    }
+
+    pub(crate) fn held_index_key(&self, id: &IndexKeyId) -> Option<Arc<IndexKey>> {
+        let keys = self
+            .index_keys
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        keys.get(id).cloned()
+    }
+
+    /// Keeps a key that was unwrapped, unless the registry has changed meanwhile so that it may not be used; the key to go
+    /// on with.
+    pub(crate) fn hold_index_key(&self, id: IndexKeyId, key: Arc<IndexKey>) -> Arc<IndexKey> {
+        let mut keys = self
+            .index_keys
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !usable_indexes(&self.snapshot()).contains(&id) {
+            key.close();
+            return key;
+        }
+        Arc::clone(keys.entry(id).or_insert(key))
     }
 
     /// Lets no key that was prepared before seal under this field key any more.
@@ -301,6 +365,14 @@ impl View {
         // Two users may unwrap at once; all go on with the first one's.
         Ok(Arc::clone(keys.entry(id).or_insert(key)))
     }
+}
+
+fn usable_indexes(snapshot: &Snapshot) -> HashSet<IndexKeyId> {
+    let records = snapshot.loaded.registry.indexes.iter();
+    records
+        .filter(|record| record.info.state.may_open())
+        .map(|record| IndexKeyId::of(&record.info))
+        .collect()
 }
 
 /// Reads, parses and verifies the registry, and holds its epoch against what is known: `held` (this process) and

@@ -2,9 +2,9 @@
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
 use sm_fieldcrypt::{
-    BoxFuture, ChunkedHeader, Envelope, Error, FieldClass, FieldContext, KekProvider, KeyRing,
-    KeyRingBuilder, KeyUser, ManualClock, MemoryStore, PreparedKey, RandomSource, SecretBytes,
-    SoftwareKek, Suite, from_text, mask, to_text,
+    BlindIndex, BoxFuture, ChunkedHeader, Envelope, Error, FieldClass, FieldContext, KekProvider,
+    KeyRing, KeyRingBuilder, KeyUser, ManualClock, MemoryStore, PreparedKey, RandomSource,
+    SecretBytes, SoftwareKek, Suite, from_text, mask, to_text,
 };
 use std::path::Path;
 use std::pin::pin;
@@ -50,6 +50,7 @@ fn builder(kek: Arc<dyn KekProvider>, store: Arc<MemoryStore>) -> KeyRingBuilder
     classes()
         .into_iter()
         .fold(KeyRing::builder(kek, store), KeyRingBuilder::class)
+        .index(BlindIndex::prefix("by_issuer", "cards", "number", 6))
         .clock(Arc::new(ManualClock::new(1_767_225_600)))
         .random(Arc::new(Constant))
 }
@@ -170,6 +171,9 @@ pub fn glass_registry(rotations: usize) -> Vec<u8> {
     for class in classes().iter().cycle().take(rotations * 4) {
         ready(ring.rotate(class.name(), None, &user())).unwrap();
     }
+    for tenant in ["bank-a", "城商行"].iter().take(rotations) {
+        ready(ring.rotate_index("by_issuer", tenant, &user())).unwrap();
+    }
     store.bytes().unwrap()
 }
 
@@ -183,6 +187,14 @@ pub fn load_registry(data: &[u8]) {
     let before = ring.keys();
     for class in classes() {
         let _ = ready(ring.prepare(class.name(), "bank-a", &user()));
+    }
+    let _ = ready(ring.prepare_index("by_issuer", "bank-a", &user()))
+        .and_then(|index| index.search("622848"));
+    let indexes = ring.indexes();
+    if ready(ring.rotate_index("by_issuer", "bank-b", &user())).is_ok() {
+        let again = ready(builder(Arc::new(Glass), store.clone()).build()).unwrap();
+        assert_eq!(again.indexes(), ring.indexes());
+        assert_eq!(again.indexes().len(), indexes.len() + 1);
     }
     if ready(ring.rotate("track", None, &user())).is_ok() {
         let again = ready(builder(Arc::new(Glass), store).build()).unwrap();
