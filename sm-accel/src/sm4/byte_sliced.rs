@@ -438,6 +438,17 @@ macro_rules! byte_sliced {
             store_blocks(&save([z3, z2, z1, z0]), last_b);
         }
 
+        /// To where `load` has the bytes of the blocks that the keys are for.
+        #[target_feature(enable = $features)]
+        fn slice_keys_inner(keys: &[&[u32; 32]; LANES], sliced: &mut [[[u8; LANES]; 4]; 32]) {
+            for (q, rounds) in sliced.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                let x = transpose(load_keys(keys, q));
+                for (to, x) in rounds.as_flattened_mut().iter_mut().zip(x) {
+                    store_bytes(x, to);
+                }
+            }
+        }
+
         /// Every byte of the round keys four times.
         #[inline]
         #[target_feature(enable = $features)]
@@ -557,6 +568,16 @@ macro_rules! byte_sliced {
         ) {
             // SAFETY: the token is the proof of the instructions.
             unsafe { counter_mode_inner(round_keys, nonce, first, text) }
+        }
+
+        /// The round keys of LANES keys, byte-sliced.
+        pub(in crate::sm4) fn slice_keys(
+            _: $token,
+            keys: &[&[u32; 32]; LANES],
+            sliced: &mut [[[u8; LANES]; 4]; 32],
+        ) {
+            // SAFETY: the token is the proof of the instructions.
+            unsafe { slice_keys_inner(keys, sliced) }
         }
 
         /// Encrypts LANES blocks, each under the key of its lane.

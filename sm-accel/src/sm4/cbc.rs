@@ -98,7 +98,7 @@ fn encrypt_queue<'a, 'b: 'a>(
                 *steps = Some(steps.map_or(text.len(), |steps: usize| steps.min(text.len())));
             }
         }
-        let [lanes_a, lanes_b] = &lanes;
+        let [lanes_a, lanes_b] = &mut lanes;
         let [chains_a, chains_b] = &mut chains;
         let steps = match steps {
             [None, None] => break,

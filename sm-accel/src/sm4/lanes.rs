@@ -27,9 +27,16 @@ enum Keys {
 pub(super) struct Lanes<'a> {
     backend: Backend,
     keys: Keys,
-    /// Whose key stands in each lane.
+    /// Whose key stands in each lane, or is to.
     holders: [Option<&'a Sm4>; MOST],
+    /// The lanes whose keys were not yet put there.
+    #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+    changed: u64,
 }
+
+/// So many keys cost as much one by one as those of all lanes do by transposition.
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+const FEW: u32 = 4;
 
 impl<'a> Lanes<'a> {
     pub(super) fn width(backend: Backend) -> usize {
@@ -54,6 +61,8 @@ impl<'a> Lanes<'a> {
             backend,
             keys,
             holders: [None; MOST],
+            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+            changed: 0,
         }
     }
 
@@ -74,14 +83,43 @@ impl<'a> Lanes<'a> {
                 }
             }
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-            Keys::Bytes32(sliced) => put(sliced, lane, key.round_keys()),
-            #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-            Keys::Bytes64(sliced) => put(sliced, lane, key.round_keys()),
+            _ => self.changed |= 1 << (lane % MOST),
         }
     }
 
+    /// Puts the keys that changed into their lanes.
+    #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+    fn settle(&mut self) {
+        let changed = core::mem::take(&mut self.changed);
+        if changed == 0 {
+            return;
+        }
+        let holders = &self.holders;
+        match (&mut self.keys, self.backend.kernels()) {
+            (Keys::Bytes32(keys), _) if changed.count_ones() < FEW => put(keys, changed, holders),
+            (Keys::Bytes64(keys), _) if changed.count_ones() < FEW => put(keys, changed, holders),
+            (Keys::Bytes32(keys), Kernels::Avx2Aesni(token)) => {
+                aesni::slice_keys(token, &round_keys(holders), keys);
+            }
+            (Keys::Bytes32(keys), Kernels::Avx2Vaes(token)) => {
+                vaes::slice_keys(token, &round_keys(holders), keys);
+            }
+            (Keys::Bytes32(keys), Kernels::Avx2Gfni(token)) => {
+                gfni_avx2::slice_keys(token, &round_keys(holders), keys);
+            }
+            (Keys::Bytes64(keys), Kernels::Avx512Gfni(token)) => {
+                gfni_avx512::slice_keys(token, &round_keys(holders), keys);
+            }
+            _ => unreachable!("the keys are made for the backend"),
+        }
+    }
+
+    #[cfg(not(all(target_arch = "x86_64", not(sm_accel_portable))))]
+    fn settle(&mut self) {}
+
     /// Encrypts block i under the key of lane i; no more blocks than lanes.
-    pub(super) fn encrypt(&self, blocks: &mut [[u8; 16]]) {
+    pub(super) fn encrypt(&mut self, blocks: &mut [[u8; 16]]) {
+        self.settle();
         match (&self.keys, self.backend.kernels()) {
             (Keys::Words(words), _) => {
                 let mut keys = [&[0; 32]; portable::LANES];
@@ -112,7 +150,8 @@ impl<'a> Lanes<'a> {
     }
 
     /// `steps` steps of CBC encryption, chain i under the key of lane i.
-    pub(super) fn encrypt_chains(&self, chains: &mut Chains<'_>, steps: usize) {
+    pub(super) fn encrypt_chains(&mut self, chains: &mut Chains<'_>, steps: usize) {
+        self.settle();
         match (&self.keys, self.backend.kernels()) {
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
             (Keys::Bytes32(keys), Kernels::Avx2Aesni(token)) => {
@@ -154,12 +193,14 @@ impl<'a> Lanes<'a> {
 
     /// The same with as many chains more, in the lanes of `more`, a group of lanes working while the other waits.
     pub(super) fn encrypt_chains_with<'b>(
-        &self,
+        &mut self,
         chains: &mut Chains<'b>,
-        more: &Self,
+        more: &mut Self,
         more_chains: &mut Chains<'b>,
         steps: usize,
     ) {
+        self.settle();
+        more.settle();
         #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
         match (&self.keys, &more.keys, self.backend.kernels()) {
             (Keys::Bytes32(keys), Keys::Bytes32(more), Kernels::Avx2Aesni(token)) => {
@@ -218,21 +259,44 @@ pub(super) fn xor(block: &mut [u8; 16], other: &[u8; 16]) {
     *block = (u128::from_ne_bytes(*block) ^ u128::from_ne_bytes(*other)).to_ne_bytes();
 }
 
-/// Bytes of `round_keys` to where the kernels, which load N/16 blocks into a register, have block `lane`.
+/// Bytes of the round keys of the lanes `changed` to where the kernels, which load N/16 blocks into a register, have a
+/// lane's block.
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-fn put<const N: usize>(sliced: &mut [[[u8; N]; 4]; 32], lane: usize, round_keys: &[u32; 32]) {
+fn put<const N: usize>(
+    sliced: &mut [[[u8; N]; 4]; 32],
+    changed: u64,
+    holders: &[Option<&Sm4>; MOST],
+) {
     let group = const { N / 16 };
-    #[allow(clippy::arithmetic_side_effects)] // Below N for every lane below N.
-    let position = 16 * (lane % group) + lane / group;
-    for (to, from) in sliced.as_flattened_mut().iter_mut().zip(
-        round_keys
+    for (lane, holder) in holders.iter().enumerate() {
+        let Some(key) = holder.filter(|_| changed >> lane & 1 == 1) else {
+            continue;
+        };
+        #[allow(clippy::arithmetic_side_effects)] // Below N for every lane below N.
+        let position = 16 * (lane % group) + lane / group;
+        let bytes = key
+            .round_keys()
             .iter()
-            .flat_map(|round_key| round_key.to_le_bytes()),
-    ) {
-        if let Some(to) = to.get_mut(position) {
-            *to = from;
+            .flat_map(|round_key| round_key.to_le_bytes());
+        for (to, from) in sliced.as_flattened_mut().iter_mut().zip(bytes) {
+            if let Some(to) = to.get_mut(position) {
+                *to = from;
+            }
         }
     }
+}
+
+/// Each lane's round keys, zeros where nobody's key stands.
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+fn round_keys<'a, const N: usize>(holders: &[Option<&'a Sm4>; MOST]) -> [&'a [u32; 32]; N] {
+    static NONE: [u32; 32] = [0; 32];
+    let mut keys = [&NONE; N];
+    for (to, holder) in keys.iter_mut().zip(holders) {
+        if let Some(key) = holder {
+            *to = key.round_keys();
+        }
+    }
+    keys
 }
 
 /// Runs a kernel that takes all lanes on as many blocks as there are.

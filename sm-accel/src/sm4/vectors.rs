@@ -86,6 +86,12 @@ pub(super) mod ymm {
     }
     #[inline]
     #[target_feature(enable = "avx2")]
+    pub(in super::super) fn store_bytes(x: V, to: &mut [u8; LANES]) {
+        // SAFETY: writes the 32 bytes of `to`.
+        unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), x) }
+    }
+    #[inline]
+    #[target_feature(enable = "avx2")]
     pub(in super::super) fn bytes(x: &[u8; LANES]) -> V {
         // SAFETY: reads the 32 bytes of `x`.
         unsafe { _mm256_loadu_si256(x.as_ptr().cast()) }
@@ -108,6 +114,21 @@ pub(super) mod ymm {
             // SAFETY: i < 16, so the store writes 2 of the 32 blocks.
             unsafe { _mm256_storeu_si256(blocks[2 * i..2 * i + 2].as_mut_ptr().cast(), *x) }
         }
+    }
+    /// The words `4 * q` to `4 * q + 3` of each lane's round keys; in the order of `load_blocks`.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in super::super) fn load_keys(keys: &[&[u32; 32]; LANES], q: usize) -> [V; 16] {
+        let four = |lane: usize| {
+            let four = &keys[lane][4 * q..4 * q + 4];
+            // SAFETY: reads 16 bytes, the 4 words of the slice.
+            unsafe { _mm_loadu_si128(four.as_ptr().cast()) }
+        };
+        let mut x = [zero(); 16];
+        for (i, x) in x.iter_mut().enumerate() {
+            *x = _mm256_set_m128i(four(2 * i + 1), four(2 * i));
+        }
+        x
     }
     /// Block `step` of each chain, zeros where a chain has none; in the order of `load_blocks`.
     #[inline]
@@ -233,6 +254,12 @@ pub(super) mod zmm {
     }
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
+    pub(in super::super) fn store_bytes(x: V, to: &mut [u8; LANES]) {
+        // SAFETY: writes the 64 bytes of `to`.
+        unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), x) }
+    }
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
     pub(in super::super) fn bytes(x: &[u8; LANES]) -> V {
         // SAFETY: reads the 64 bytes of `x`.
         unsafe { _mm512_loadu_si512(x.as_ptr().cast()) }
@@ -255,6 +282,24 @@ pub(super) mod zmm {
             // SAFETY: i < 16, so the store writes 4 of the 64 blocks.
             unsafe { _mm512_storeu_si512(blocks[4 * i..4 * i + 4].as_mut_ptr().cast(), x[i]) }
         }
+    }
+    /// The words `4 * q` to `4 * q + 3` of each lane's round keys; in the order of `load_blocks`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(in super::super) fn load_keys(keys: &[&[u32; 32]; LANES], q: usize) -> [V; 16] {
+        let four = |lane: usize| {
+            let four = &keys[lane][4 * q..4 * q + 4];
+            // SAFETY: reads 16 bytes, the 4 words of the slice.
+            unsafe { _mm_loadu_si128(four.as_ptr().cast()) }
+        };
+        let mut x = [_mm512_setzero_si512(); 16];
+        for (i, x) in x.iter_mut().enumerate() {
+            let low = _mm512_castsi128_si512(four(4 * i));
+            let low = _mm512_inserti32x4(low, four(4 * i + 1), 1);
+            let all = _mm512_inserti32x4(low, four(4 * i + 2), 2);
+            *x = _mm512_inserti32x4(all, four(4 * i + 3), 3);
+        }
+        x
     }
     /// Block `step` of each chain, zeros where a chain has none; in the order of `load_blocks`.
     #[inline]
