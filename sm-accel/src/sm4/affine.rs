@@ -109,6 +109,20 @@ pub(super) static CK_AES: [u32; 32] = {
     out
 };
 
+/// What the schedule adds to its words, which lack `left_out` every other time, to give round keys for kernels that leave
+/// out `constant` in a round: to the words of every first and every second four.
+pub(super) const fn fold(constant: u8, left_out: u8) -> [[u32; 4]; 2] {
+    let mut out = [[0; 4]; 2];
+    let mut i = 0;
+    while i < 8 {
+        let carried = if carries_constant(i) { constant } else { 0 };
+        let lacking = if i < 4 { left_out } else { 0 };
+        out[i / 4][i % 4] = u32::from_ne_bytes([IN ^ carried ^ lacking; 4]);
+        i += 1;
+    }
+    out
+}
+
 /// FK as it is added to a key's bytes.
 pub(super) static FK_BYTES: [u8; 16] = {
     let mut out = [0; 16];

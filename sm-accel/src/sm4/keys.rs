@@ -9,12 +9,12 @@ use super::wipe::wipe;
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 use super::word_vectors::RoundKeys;
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-use super::{aesni, affine, gfni_avx2, gfni_avx512, vaes, words_aes, words_gfni};
+use super::{aesni, gfni_avx2, gfni_avx512, vaes, words_aes, words_gfni};
 use crate::cpu::Backend;
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 use crate::cpu::Kernels;
 
-/// Keys that are scheduled, and blocks under keys of their own that are encrypted together; no kernel takes more.
+/// Blocks under keys of their own that are encrypted together; no kernel takes more.
 const TOGETHER: usize = 16;
 
 /// An SM4 key with its round keys, ready for use; constant time in every backend, wiped on drop.
@@ -25,6 +25,7 @@ const TOGETHER: usize = 16;
 /// println!("{key:?} on {}", key.backend());
 /// ```
 #[derive(Clone)]
+#[repr(align(16))] // No store of four round keys lies across cache lines.
 pub struct Sm4 {
     backend: Backend,
     /// In the form that the backend's kernels take.
@@ -50,19 +51,20 @@ impl Sm4 {
         scheduled
     }
 
-    /// Schedules many keys for the active backend, sixteen at a time.
+    /// Schedules many keys for the active backend, many at a time.
     pub fn many(keys: &[[u8; 16]]) -> Vec<Self> {
         Self::many_with_backend(Backend::active(), keys)
     }
 
-    /// Schedules many keys for `backend`, sixteen at a time.
+    /// Schedules many keys for `backend`, many at a time.
     pub fn many_with_backend(backend: Backend, keys: &[[u8; 16]]) -> Vec<Self> {
         let mut out = Vec::with_capacity(keys.len());
         out.resize_with(keys.len(), || Self {
             backend,
             round_keys: [0; 32],
         });
-        for (keys, out) in keys.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
+        let most = most_scheduled(backend);
+        for (keys, out) in keys.chunks(most).zip(out.chunks_mut(most)) {
             schedule(keys, out);
         }
         out
@@ -100,8 +102,8 @@ impl Sm4 {
             }
             // As soon done as by the wider one.
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-            Kernels::Avx512Gfni(token) if blocks.len() <= words_gfni::ymm::GROUP => {
-                words_gfni::ymm::encrypt(token.into(), &self.round_keys, blocks);
+            Kernels::Avx512Gfni(token) if blocks.len() <= words_gfni::ymm_ternary::GROUP => {
+                words_gfni::ymm_ternary::encrypt(token, &self.round_keys, blocks);
             }
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
             Kernels::Avx512Gfni(token) if blocks.len() <= words_gfni::zmm::GROUP => {
@@ -141,7 +143,7 @@ impl Sm4 {
             }
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
             Kernels::Avx512Gfni(token) => {
-                words_gfni::ymm::cbc_encrypt(token.into(), &self.round_keys, iv, blocks);
+                words_gfni::ymm_ternary::cbc_encrypt(token, &self.round_keys, iv, blocks);
             }
             _ => {
                 let mut last = *iv;
@@ -172,8 +174,8 @@ impl Sm4 {
                 words_gfni::ymm::decrypt(token, &self.round_keys, blocks);
             }
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-            Kernels::Avx512Gfni(token) if blocks.len() <= words_gfni::ymm::GROUP => {
-                words_gfni::ymm::decrypt(token.into(), &self.round_keys, blocks);
+            Kernels::Avx512Gfni(token) if blocks.len() <= words_gfni::ymm_ternary::GROUP => {
+                words_gfni::ymm_ternary::decrypt(token, &self.round_keys, blocks);
             }
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
             Kernels::Avx512Gfni(token) if blocks.len() <= words_gfni::zmm::GROUP => {
@@ -217,8 +219,8 @@ pub(super) fn encrypt_each(keys: &[&Sm4], blocks: &mut [[u8; 16]]) {
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
             Kernels::Avx2Gfni(token) => words_gfni::ymm::encrypt_each(token, round_keys, blocks),
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-            Kernels::Avx512Gfni(token) if blocks.len() <= words_gfni::ymm::GROUP => {
-                words_gfni::ymm::encrypt_each(token.into(), round_keys, blocks);
+            Kernels::Avx512Gfni(token) if blocks.len() <= words_gfni::ymm_ternary::GROUP => {
+                words_gfni::ymm_ternary::encrypt_each(token, round_keys, blocks);
             }
             #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
             Kernels::Avx512Gfni(token) => words_gfni::zmm::encrypt_each(token, round_keys, blocks),
@@ -242,30 +244,42 @@ pub(super) fn most_in_words(backend: Backend) -> usize {
     }
 }
 
-/// The schedules of up to [`TOGETHER`] keys, into as many of one backend.
+/// Keys of a pass of [`schedule`].
+fn most_scheduled(backend: Backend) -> usize {
+    match backend.kernels() {
+        #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+        Kernels::Avx2Aesni(_) => words_aes::aesni::MOST,
+        #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+        Kernels::Avx2Vaes(_) => words_aes::vaes::MOST,
+        #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+        Kernels::Avx2Gfni(_) => words_gfni::ymm::MOST,
+        #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+        Kernels::Avx512Gfni(_) => words_gfni::zmm::MOST,
+        _ => portable::LANES,
+    }
+}
+
+/// The schedules of keys, no more than [`most_scheduled`] says, into as many of one backend.
 fn schedule(keys: &[[u8; 16]], out: &mut [Sm4]) {
     let Some(first) = out.first() else { return };
     match first.backend.kernels() {
         #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
         Kernels::Avx2Aesni(token) => {
-            let most = words_aes::aesni::MOST;
-            for (keys, out) in keys.chunks(most).zip(out.chunks_mut(most)) {
-                words_aes::aesni::schedule(token, keys, affine::ROUND_AES, out);
-            }
+            words_aes::aesni::schedule(token, keys, out);
         }
         #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
         Kernels::Avx2Vaes(token) => {
-            words_aes::vaes::schedule(token, keys, affine::ROUND_AES, out);
+            words_aes::vaes::schedule(token, keys, out);
         }
         #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-        Kernels::Avx2Gfni(token) => words_gfni::ymm::schedule(token, keys, affine::ROUND_INV, out),
+        Kernels::Avx2Gfni(token) => words_gfni::ymm::schedule(token, keys, out),
         #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-        Kernels::Avx512Gfni(token) if keys.len() <= words_gfni::ymm::GROUP => {
-            words_gfni::ymm::schedule(token.into(), keys, affine::ROUND_INV, out);
+        Kernels::Avx512Gfni(token) if keys.len() <= words_gfni::ymm_ternary::GROUP => {
+            words_gfni::ymm_ternary::schedule(token, keys, out);
         }
         #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
         Kernels::Avx512Gfni(token) => {
-            words_gfni::zmm::schedule(token, keys, affine::ROUND_INV, out);
+            words_gfni::zmm::schedule(token, keys, out);
         }
         _ => {
             let mut round_keys = [[0; 32]; portable::LANES];

@@ -91,6 +91,34 @@ macro_rules! common {
     };
 }
 
+/// Sums of three in two steps, from the left.
+macro_rules! binary {
+    ($features:literal) => {
+        /// Whether [`sum3`] is one instruction.
+        pub(in super::super) const TERNARY: bool = false;
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        pub(in super::super) fn sum3(a: V, b: V, c: V) -> V {
+            xor_all(xor_all(a, b), c)
+        }
+    };
+}
+
+/// And in one.
+macro_rules! ternary {
+    ($features:literal, $ternary:ident) => {
+        /// Whether [`sum3`] is one instruction.
+        pub(in super::super) const TERNARY: bool = true;
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        pub(in super::super) fn sum3(a: V, b: V, c: V) -> V {
+            $ternary::<0x96>(a, b, c)
+        }
+    };
+}
+
 /// For look-ups of half bytes, and for a chain: what the widest has no use for.
 macro_rules! narrow {
     ($features:literal) => {
@@ -133,6 +161,7 @@ pub(super) mod xmm {
 
     common!("avx2,aes", xmm_reg);
     narrow!("avx2,aes");
+    binary!("avx2,aes");
 
     #[inline]
     #[target_feature(enable = "avx2,aes")]
@@ -216,6 +245,7 @@ pub(super) mod ymm {
 
     common!("avx2", ymm_reg);
     narrow!("avx2");
+    binary!("avx2");
 
     #[inline]
     #[target_feature(enable = "avx2")]
@@ -301,6 +331,18 @@ pub(super) mod ymm {
     }
 }
 
+/// Eight blocks, with AVX-512's sums of three.
+pub(super) mod ymm_ternary {
+    use core::arch::x86_64::*;
+
+    pub(in super::super) use super::ymm::{
+        BLOCKS, V, load, load_keys, opaque, shuffle, spread_words, store, store_keys, table,
+        transpose, words, xor, zero,
+    };
+
+    ternary!("avx512f,avx512vl", _mm256_ternarylogic_epi32);
+}
+
 /// Sixteen blocks.
 pub(super) mod zmm {
     use super::RoundKeys;
@@ -316,6 +358,7 @@ pub(super) mod zmm {
     pub(in super::super) const BLOCKS: usize = 16;
 
     common!("avx512f,avx512bw", zmm_reg);
+    ternary!("avx512f,avx512bw", _mm512_ternarylogic_epi32);
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
@@ -333,38 +376,60 @@ pub(super) mod zmm {
         _mm512_inserti32x4::<3>(all, x[3])
     }
 
-    /// Up to sixteen blocks, the blocks i, i + 4, i + 8 and i + 12 in register i, and zeros.
+    /// Up to sixteen blocks, the blocks i, i + 4, i + 8 and i + 12 in register i, and zeros. Written out, because a
+    /// closure for the array's `map` is called through memory.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
     pub(in super::super) fn load(blocks: &[[u8; 16]]) -> [V; 4] {
-        [0, 1, 2, 3].map(|i| four([0, 4, 8, 12].map(|quarter| block(blocks, quarter + i))))
+        let four_from = |i: usize| {
+            four([
+                block(blocks, i),
+                block(blocks, i + 4),
+                block(blocks, i + 8),
+                block(blocks, i + 12),
+            ])
+        };
+        [four_from(0), four_from(1), four_from(2), four_from(3)]
     }
 
     /// As [`load`], of the words `4 * q` to `4 * q + 3` of each key.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
     pub(in super::super) fn load_keys(keys: &[&[u32; 32]], q: usize) -> [V; 4] {
-        [0, 1, 2, 3].map(|i| four([0, 4, 8, 12].map(|quarter| four_of(keys, quarter + i, q))))
+        let four_from = |i: usize| {
+            four([
+                four_of(keys, i, q),
+                four_of(keys, i + 4, q),
+                four_of(keys, i + 8, q),
+                four_of(keys, i + 12, q),
+            ])
+        };
+        [four_from(0), four_from(1), four_from(2), four_from(3)]
     }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
-    fn parts(x: [V; 4]) -> [[__m128i; 4]; 4] {
-        [
-            x.map(|x| _mm512_castsi512_si128(x)),
-            x.map(|x| _mm512_extracti32x4_epi32::<1>(x)),
-            x.map(|x| _mm512_extracti32x4_epi32::<2>(x)),
-            x.map(|x| _mm512_extracti32x4_epi32::<3>(x)),
-        ]
+    fn part(x: V, quarter: usize) -> __m128i {
+        match quarter {
+            0 => _mm512_castsi512_si128(x),
+            1 => _mm512_extracti32x4_epi32::<1>(x),
+            2 => _mm512_extracti32x4_epi32::<2>(x),
+            _ => _mm512_extracti32x4_epi32::<3>(x),
+        }
     }
 
     /// As many as there are, from where [`load`] had them.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
     pub(in super::super) fn store(x: [V; 4], blocks: &mut [[u8; 16]]) {
-        for (to, x) in blocks.iter_mut().zip(parts(x).as_flattened()) {
-            // SAFETY: writes the 16 bytes of a block.
-            unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), *x) }
+        for quarter in 0..4 {
+            for (i, x) in x.iter().enumerate() {
+                let Some(to) = blocks.get_mut(4 * quarter + i) else {
+                    return;
+                };
+                // SAFETY: writes the 16 bytes of a block.
+                unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), part(*x, quarter)) }
+            }
         }
     }
 
@@ -372,10 +437,15 @@ pub(super) mod zmm {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
     pub(in super::super) fn store_keys<K: RoundKeys>(x: [V; 4], keys: &mut [K], q: usize) {
-        for (to, x) in keys.iter_mut().zip(parts(x).as_flattened()) {
-            let to = &mut to.round_keys_mut()[4 * q..4 * q + 4];
-            // SAFETY: writes 16 bytes, the 4 words of the slice.
-            unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), *x) }
+        for quarter in 0..4 {
+            for (i, x) in x.iter().enumerate() {
+                let Some(to) = keys.get_mut(4 * quarter + i) else {
+                    return;
+                };
+                let to = &mut to.round_keys_mut()[4 * q..4 * q + 4];
+                // SAFETY: writes 16 bytes, the 4 words of the slice.
+                unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), part(*x, quarter)) }
+            }
         }
     }
 }

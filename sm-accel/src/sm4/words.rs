@@ -5,9 +5,12 @@
 //! is known early, and the new word is t' ⊕ d. The key schedule has the same form. [`affine`](super::affine) has the
 //! algebra of the transformed basis.
 //!
+//! d has the word of the round before, which came two sums after t: where a sum takes two cycles (Zen 5), T(t) waits for
+//! it. Where three make one sum, d is therefore t ⊕ f with f = x₁ ⊕ k₀ ⊕ k, of older words and this round's own key k₀.
+//!
 //! The file that calls the macro gives what differs: `linear_in` and `linear_out`, into the basis and out of it, and
-//! `next` and `next_prime`, which add T and the key schedule's T' to what is known early; `LEFT_OUT`, the constant that
-//! `next_prime` leaves out, and `SCHEDULE_KEYS`, which make up for it.
+//! `next` and `next_prime`, which add T and the key schedule's T' to what is known early; `SCHEDULE_KEYS` and `FOLD`,
+//! which make up for the constants that `next_prime` and the kernels leave out.
 
 macro_rules! words {
     ($features:literal, $token:ty, $vectors:ident) => {
@@ -15,11 +18,11 @@ macro_rules! words {
         use crate::sm4::word_vectors::$vectors::*;
 
         /// Blocks of a group.
-        #[allow(dead_code, reason = "asked of one width alone")]
+        #[allow(dead_code, reason = "not asked of every width")]
         pub(in crate::sm4) const GROUP: usize = BLOCKS;
 
         /// The most blocks of a pass: two groups in turn, where one would wait for its results.
-        #[allow(dead_code, reason = "the widest takes one group")]
+        #[allow(dead_code, reason = "not asked of every width")]
         pub(in crate::sm4) const MOST: usize = 2 * BLOCKS;
 
         /// Reverses the bytes of each word.
@@ -30,18 +33,27 @@ macro_rules! words {
         macro_rules! rounds {
             ($x:ident, $key:expr, $next:ident, $done:expr) => {
                 let key = $key;
-                let mut t = $x.map(|x| xor(xor(x[1], x[2]), x[3]));
-                for (g, t) in t.iter_mut().enumerate() {
-                    *t = opaque(xor(*t, key(g, 0)));
+                // x₁ last: in a chain it is the latest.
+                let mut t = $x.map(|x| opaque(xor(x[2], x[3])));
+                for (g, (t, x)) in t.iter_mut().zip(&$x).enumerate() {
+                    *t = opaque(sum3(key(g, 0), *t, x[1]));
                 }
                 for q in 0..8 {
                     for w in 0..4 {
                         // The last turn makes an input that nobody takes.
                         for (g, (t, x)) in t.iter_mut().zip($x.iter_mut()).enumerate() {
-                            let next_key = key(g, (4 * q + w + 1) & 31);
-                            let d = opaque(xor(xor(x[(w + 2) & 3], next_key), x[(w + 3) & 3]));
-                            *t = opaque($next(*t, opaque(xor(d, x[w]))));
-                            x[w] = xor(*t, d);
+                            let i = 4 * q + w;
+                            let next_key = key(g, (i + 1) & 31);
+                            if TERNARY {
+                                let f = opaque(sum3(key(g, i), next_key, x[(w + 1) & 3]));
+                                let now = opaque($next(*t, opaque(sum3(f, x[w], *t))));
+                                x[w] = sum3(f, *t, now);
+                                *t = now;
+                            } else {
+                                let d = opaque(xor(xor(x[(w + 2) & 3], next_key), x[(w + 3) & 3]));
+                                *t = opaque($next(*t, opaque(xor(d, x[w]))));
+                                x[w] = xor(*t, d);
+                            }
                         }
                     }
                     $done(q, &$x);
@@ -116,23 +128,14 @@ macro_rules! words {
 
         /// The schedules of up to MOST keys.
         #[target_feature(enable = $features)]
-        fn schedule_inner<K: RoundKeys>(keys: &[[u8; 16]], constant: u8, out: &mut [K]) {
-            let fold = [0, 1].map(|half| {
-                [0, 1, 2, 3].map(|w| {
-                    let carried = crate::sm4::constants::carries_constant(4 * half + w);
-                    let fold = crate::sm4::affine::IN ^ if carried { constant } else { 0 };
-                    // Every other time the words lack what the schedule's rounds leave out.
-                    let lacking = if half == 0 { LEFT_OUT } else { 0 };
-                    words(u32::from_ne_bytes([fold ^ lacking; 4]))
-                })
-            });
+        fn schedule_inner<K: RoundKeys>(keys: &[[u8; 16]], out: &mut [K]) {
             let folded = |q: usize, x: &[V; 4]| {
-                let fold = &fold[q & 1];
+                let fold = &FOLD[q & 1];
                 transpose([
-                    xor(x[0], fold[0]),
-                    xor(x[1], fold[1]),
-                    xor(x[2], fold[2]),
-                    xor(x[3], fold[3]),
+                    xor(x[0], words(fold[0])),
+                    xor(x[1], words(fold[1])),
+                    xor(x[2], words(fold[2])),
+                    xor(x[3], words(fold[3])),
                 ])
             };
             let key = |_, i: usize| words(SCHEDULE_KEYS[i]);
@@ -181,15 +184,10 @@ macro_rules! words {
             unsafe { crypt_each(keys, blocks) }
         }
 
-        /// The schedules of up to MOST keys, for kernels that leave out `constant` in a round.
-        pub(in crate::sm4) fn schedule<K: RoundKeys>(
-            _: $token,
-            keys: &[[u8; 16]],
-            constant: u8,
-            out: &mut [K],
-        ) {
+        /// The schedules of up to MOST keys.
+        pub(in crate::sm4) fn schedule<K: RoundKeys>(_: $token, keys: &[[u8; 16]], out: &mut [K]) {
             // SAFETY: the token is the proof of the instructions.
-            unsafe { schedule_inner(keys, constant, out) }
+            unsafe { schedule_inner(keys, out) }
         }
     };
 }
@@ -197,7 +195,7 @@ pub(super) use words;
 
 /// Behind [`words`], for the one width that serves a chain.
 macro_rules! chain {
-    ($features:literal, $token:ty) => {
+    ($features:literal, $token:ty, $next:ident) => {
         /// The words of one block, each in every element of a register.
         #[inline]
         #[target_feature(enable = $features)]
@@ -221,7 +219,7 @@ macro_rules! chain {
                         xor(plain[3], x[0]),
                     ]
                 });
-                rounds!(x, |_, i: usize| words(keys[i]), next, |_, _: &_| ());
+                rounds!(x, |_, i: usize| words(keys[i]), $next, |_, _: &_| ());
                 store_words(x[0], core::slice::from_mut(block));
             }
         }

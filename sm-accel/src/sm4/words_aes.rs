@@ -8,9 +8,12 @@
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // Indices below the arrays' lengths.
 
 use super::affine::{
-    A1, A1_INVERSE, CK_AES as SCHEDULE_KEYS, F, G1, H0, K_AES, K_AES_CONSTANT as LEFT_OUT, Matrix,
-    inverse, nibbles, product, sum,
+    A1, A1_INVERSE, CK_AES as SCHEDULE_KEYS, F, G1, H0, K_AES, K_AES_CONSTANT, Matrix, ROUND_AES,
+    fold, inverse, nibbles, product, sum,
 };
+
+/// `next_prime` leaves out [`K_AES_CONSTANT`].
+static FOLD: [[u32; 4]; 2] = fold(ROUND_AES, K_AES_CONSTANT);
 
 type Halves = ([u8; 16], [u8; 16]);
 
@@ -116,7 +119,7 @@ macro_rules! kernel {
 /// 128 bits: four blocks, and twice four.
 pub(super) mod aesni {
     kernel!("avx2,aes", Avx2Aesni, xmm);
-    super::super::words::chain!("avx2,aes", Avx2Aesni);
+    super::super::words::chain!("avx2,aes", Avx2Aesni, next);
 }
 
 /// 256 bits: eight blocks, and twice eight.

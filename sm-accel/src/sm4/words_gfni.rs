@@ -7,11 +7,12 @@
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // Indices below the arrays' lengths.
 
 use super::affine::{
-    A1, A1_INVERSE, CK_IN as SCHEDULE_KEYS, G0, G1, G3, K_INV, K_INV_CONSTANT, qword,
+    A1, A1_INVERSE, CK_IN as SCHEDULE_KEYS, G0, G1, G3, K_INV, K_INV_CONSTANT, ROUND_INV, fold,
+    qword,
 };
 
-/// What `next_prime` leaves out.
-const LEFT_OUT: u8 = 0;
+/// `next_prime` leaves out nothing.
+static FOLD: [[u32; 4]; 2] = fold(ROUND_INV, 0);
 
 const fn rotation(by: usize) -> [u8; 16] {
     let mut out = [0; 16];
@@ -24,6 +25,18 @@ const fn rotation(by: usize) -> [u8; 16] {
 }
 static ROTATIONS: [[u8; 16]; 4] = [rotation(0), rotation(1), rotation(2), rotation(3)];
 
+/// To all words the word that begins a register's first or second half, its byte j at byte j + `by`.
+const fn of_half(half: u8, by: usize) -> [u8; 16] {
+    let mut out = rotation(by);
+    let mut p = 0;
+    while p < 16 {
+        out[p] = out[p] % 4 + 8 * half;
+        p += 1;
+    }
+    out
+}
+static HALVES: [[u8; 16]; 4] = [of_half(0, 0), of_half(0, 1), of_half(0, 2), of_half(1, 3)];
+
 macro_rules! kernel {
     ($features:literal, $token:ident, $vectors:ident) => {
         use super::*;
@@ -35,7 +48,18 @@ macro_rules! kernel {
         #[inline]
         #[target_feature(enable = $features)]
         fn rotate(x: V, by: usize) -> V {
-            shuffle(x, table(&ROTATIONS[by & 3]))
+            shuffle(x, turn(&ROTATIONS[by & 3]))
+        }
+
+        /// For a shuffle that shall be one: told what it does, the compiler makes another of it, or two.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn turn(places: &[u8; 16]) -> V {
+            if TERNARY {
+                opaque(table(places))
+            } else {
+                table(places)
+            }
         }
 
         #[inline]
@@ -57,6 +81,9 @@ macro_rules! kernel {
             let b = affine_inverse::<0>(t, qwords(qword(G1)));
             let c = affine_inverse::<0>(t, qwords(qword(G3)));
             let soon = opaque(xor(early, a));
+            if TERNARY {
+                return xor(opaque(sum3(soon, rotate(b, 1), rotate(c, 3))), rotate(b, 2));
+            }
             let late = opaque(xor(rotate(b, 1), rotate(b, 2)));
             xor(opaque(xor(soon, rotate(c, 3))), late)
         }
@@ -70,6 +97,9 @@ macro_rules! kernel {
             let c = affine_inverse::<0>(t, qwords(qword(K_INV[2])));
             let d = affine_inverse::<0>(t, qwords(qword(K_INV[3])));
             let soon = opaque(xor(early, a));
+            if TERNARY {
+                return xor(opaque(sum3(soon, rotate(b, 1), rotate(c, 2))), rotate(d, 3));
+            }
             let late = opaque(xor(rotate(b, 1), rotate(c, 2)));
             xor(opaque(xor(soon, rotate(d, 3))), late)
         }
@@ -83,10 +113,34 @@ pub(super) mod ymm {
         _mm256_gf2p8affineinv_epi64_epi8 as affine_inverse, _mm256_set1_epi64x as qwords,
     };
     kernel!("avx2,gfni", Avx2Gfni, ymm);
-    super::super::words::chain!("avx2,gfni", Avx2Gfni);
+    super::super::words::chain!("avx2,gfni", Avx2Gfni, next);
 }
 
-/// 512 bits: sixteen blocks. A second group would wait for the two ports that there are for such registers.
+/// 256 bits with AVX-512's instructions: eight blocks.
+pub(super) mod ymm_ternary {
+    use core::arch::x86_64::{
+        _mm256_gf2p8affine_epi64_epi8 as affine,
+        _mm256_gf2p8affineinv_epi64_epi8 as affine_inverse, _mm256_set_epi64x,
+        _mm256_set1_epi64x as qwords,
+    };
+    kernel!("avx512f,avx512bw,avx512vl,gfni", Avx512Gfni, ymm_ternary);
+
+    /// As [`next`] where all words of a register are the same: b and c are then halves of one.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,gfni")]
+    fn next_of_one(t: V, early: V) -> V {
+        let a = affine_inverse::<0>(t, qwords(qword(G0)));
+        let matrices = _mm256_set_epi64x(qword(G3), qword(G1), qword(G3), qword(G1));
+        let bc = affine_inverse::<0>(t, matrices);
+        let soon = opaque(xor(early, a));
+        let b = |by: usize| shuffle(bc, turn(&HALVES[by & 3]));
+        let c = shuffle(bc, turn(&HALVES[3]));
+        xor(opaque(sum3(soon, b(1), c)), b(2))
+    }
+    super::super::words::chain!("avx512f,avx512bw,avx512vl,gfni", Avx512Gfni, next_of_one);
+}
+
+/// 512 bits: sixteen blocks, and twice sixteen keys.
 pub(super) mod zmm {
     use core::arch::x86_64::{
         _mm512_gf2p8affine_epi64_epi8 as affine,
