@@ -41,7 +41,9 @@ impl Sm4 {
     /// [`Error::TooLong`] for more than 2^36 bytes; `text` is untouched then.
     pub fn ctr(&self, nonce: &[u8; 12], text: &mut [u8]) -> Result<(), Error> {
         within_limit(text)?;
-        self.ctr32_xor(&mut first_block(nonce), text);
+        if !self.add_short_key_stream(first_number(nonce), text) {
+            self.ctr32_xor(&mut first_block(nonce), text);
+        }
         Ok(())
     }
 
@@ -49,12 +51,13 @@ impl Sm4 {
     /// big-endian 32-bit number that wraps without carry; it is left at the next unused block, and a partial last
     /// block uses up its counter.
     pub(crate) fn ctr32_xor(&self, counter: &mut [u8; 16], buf: &mut [u8]) {
+        if self.add_short_key_stream(u128::from_be_bytes(*counter), buf) {
+            forward(counter, buf.len().div_ceil(16));
+            return;
+        }
         let (blocks, _) = buf.as_chunks_mut::<16>();
         let rest = if self.add_key_stream(counter, blocks) {
-            let [.., a, b, c, d] = counter;
-            [*a, *b, *c, *d] = u32::from_be_bytes([*a, *b, *c, *d])
-                .wrapping_add(blocks.len() as u32)
-                .to_be_bytes();
+            forward(counter, blocks.len());
             buf.as_chunks_mut::<16>().1
         } else {
             buf
@@ -78,11 +81,16 @@ impl Sm4 {
 /// This counter block; `counter` goes to the next.
 fn next32(counter: &mut [u8; 16]) -> [u8; 16] {
     let block = *counter;
+    forward(counter, 1);
+    block
+}
+
+/// `counter` goes so many blocks on.
+fn forward(counter: &mut [u8; 16], blocks: usize) {
     let [.., a, b, c, d] = counter;
     [*a, *b, *c, *d] = u32::from_be_bytes([*a, *b, *c, *d])
-        .wrapping_add(1)
+        .wrapping_add(blocks as u32)
         .to_be_bytes();
-    block
 }
 
 fn first_block(nonce: &[u8; 12]) -> [u8; 16] {
@@ -91,6 +99,15 @@ fn first_block(nonce: &[u8; 12]) -> [u8; 16] {
         *to = *from;
     }
     block
+}
+
+/// The number that [`first_block`] is. A block written in two parts and read whole would be read only when all before it
+/// is done, and no text would overlap with the next.
+fn first_number(nonce: &[u8; 12]) -> u128 {
+    let [a, b, c, d, e, f, g, h, i, j, k, l] = *nonce;
+    let upper = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+    let lower = u32::from_be_bytes([i, j, k, l]);
+    u128::from(upper) << 64 | u128::from(lower) << 32
 }
 
 fn within_limit(text: &[u8]) -> Result<(), Error> {

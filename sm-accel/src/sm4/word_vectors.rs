@@ -79,6 +79,43 @@ macro_rules! common {
             }
         }
 
+        /// Adds the blocks that [`store`] would write to `text`, of at most so many; the last may be a part.
+        #[inline]
+        #[target_feature(enable = $features)]
+        pub(in super::super) fn add_to(x: &[V], text: &mut [u8]) {
+            let mut rest = text;
+            for lane in 0..BLOCKS / 4 {
+                for x in x {
+                    let now = rest.len().min(16);
+                    let (block, others) = core::mem::take(&mut rest).split_at_mut(now);
+                    if let Ok(block) = block.try_into() {
+                        add_block(part(*x, lane), block);
+                    } else {
+                        // Through memory, lest the compiler take the key stream into general registers.
+                        let mut padded = [0; 16];
+                        padded[..now].copy_from_slice(block);
+                        add_block(part(*x, lane), &mut padded);
+                        block.copy_from_slice(&padded[..now]);
+                        crate::sm4::wipe::wipe(&mut padded);
+                    }
+                    if others.is_empty() {
+                        return;
+                    }
+                    rest = others;
+                }
+            }
+        }
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn add_block(x: __m128i, block: &mut [u8; 16]) {
+            let at = block.as_mut_ptr().cast();
+            // SAFETY: reads the 16 bytes of the block.
+            let sum = _mm_xor_si128(unsafe { _mm_loadu_si128(at) }, x);
+            // SAFETY: writes them.
+            unsafe { _mm_storeu_si128(at, sum) }
+        }
+
         #[inline]
         #[target_feature(enable = $features)]
         fn block(blocks: &[[u8; 16]], i: usize) -> __m128i {
@@ -206,6 +243,19 @@ pub(super) mod xmm {
         ]
     }
 
+    #[inline]
+    #[target_feature(enable = "avx2,aes")]
+    fn part(x: V, _: usize) -> __m128i {
+        x
+    }
+
+    /// `first` and the numbers that follow, which wrap: where [`transpose`] has the last words of blocks from [`load`].
+    #[inline]
+    #[target_feature(enable = "avx2,aes")]
+    pub(in super::super) fn ascending(first: u32) -> V {
+        _mm_add_epi32(words(first), _mm_setr_epi32(0, 1, 2, 3))
+    }
+
     /// As many as there are, where [`load`] had them.
     #[inline]
     #[target_feature(enable = "avx2,aes")]
@@ -309,6 +359,22 @@ pub(super) mod ymm {
         ]
     }
 
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn part(x: V, half: usize) -> __m128i {
+        match half {
+            0 => _mm256_castsi256_si128(x),
+            _ => _mm256_extracti128_si256(x, 1),
+        }
+    }
+
+    /// `first` and the numbers that follow, which wrap: where [`transpose`] has the last words of blocks from [`load`].
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in super::super) fn ascending(first: u32) -> V {
+        _mm256_add_epi32(words(first), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
+    }
+
     /// As many as there are, from where [`load`] had them.
     #[inline]
     #[target_feature(enable = "avx2")]
@@ -336,11 +402,18 @@ pub(super) mod ymm_ternary {
     use core::arch::x86_64::*;
 
     pub(in super::super) use super::ymm::{
-        BLOCKS, V, load, load_keys, opaque, shuffle, spread_words, store, store_keys, table,
-        transpose, words, xor, zero,
+        BLOCKS, V, add_to, ascending, load, load_keys, opaque, shuffle, spread_words, store,
+        store_keys, table, transpose, words, xor, zero,
     };
 
     ternary!("avx512f,avx512vl", _mm256_ternarylogic_epi32);
+
+    /// Four numbers from `first` on, which wrap, two in each 128 bits, twice.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in super::super) fn ascending_twice(first: u32) -> V {
+        _mm256_add_epi32(words(first), _mm256_setr_epi32(0, 1, 0, 1, 2, 3, 2, 3))
+    }
 }
 
 /// Sixteen blocks.
@@ -416,6 +489,14 @@ pub(super) mod zmm {
             2 => _mm512_extracti32x4_epi32::<2>(x),
             _ => _mm512_extracti32x4_epi32::<3>(x),
         }
+    }
+
+    /// `first` and the numbers that follow, which wrap: where [`transpose`] has the last words of blocks from [`load`].
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(in super::super) fn ascending(first: u32) -> V {
+        let numbers = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        _mm512_add_epi32(words(first), numbers)
     }
 
     /// As many as there are, from where [`load`] had them.

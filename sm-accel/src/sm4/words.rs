@@ -71,10 +71,29 @@ macro_rules! words {
         /// The blocks that end with these words: in reverse order.
         #[inline]
         #[target_feature(enable = $features)]
-        fn store_words([x0, x1, x2, x3]: [V; 4], blocks: &mut [[u8; 16]]) {
+        fn of_words([x0, x1, x2, x3]: [V; 4]) -> [V; 4] {
             let reversed = table(&REVERSED);
-            let x = transpose([x3, x2, x1, x0]).map(|x| linear_out(shuffle(x, reversed)));
-            store(x, blocks);
+            transpose([x3, x2, x1, x0]).map(|x| linear_out(shuffle(x, reversed)))
+        }
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn store_words(x: [V; 4], blocks: &mut [[u8; 16]]) {
+            store(of_words(x), blocks);
+        }
+
+        /// Counter and text do not go through memory: a vector read from what was written in parts waits for all that
+        /// was begun before, and so texts of some blocks would not overlap.
+        #[target_feature(enable = $features)]
+        fn counter_mode(keys: &[u32; 32], counter: u128, text: &mut [u8]) {
+            let mut x = [[
+                linear_in(words((counter >> 96) as u32)),
+                linear_in(words((counter >> 64) as u32)),
+                linear_in(words((counter >> 32) as u32)),
+                linear_in(ascending(counter as u32)),
+            ]];
+            rounds!(x, |_, i: usize| words(keys[i]), next, |_, _: &_| ());
+            add_to(&of_words(x[0]), text);
         }
 
         /// Up to MOST blocks.
@@ -172,6 +191,18 @@ macro_rules! words {
         pub(in crate::sm4) fn decrypt(_: $token, round_keys: &[u32; 32], blocks: &mut [[u8; 16]]) {
             // SAFETY: the token is the proof of the instructions.
             unsafe { crypt::<true>(round_keys, blocks) }
+        }
+
+        /// Adds to `text`, of up to GROUP blocks, of which the last may be a part, the key stream from a counter block
+        /// on, whose last four bytes count, and wrap.
+        pub(in crate::sm4) fn add_key_stream(
+            _: $token,
+            round_keys: &[u32; 32],
+            counter: u128,
+            text: &mut [u8],
+        ) {
+            // SAFETY: the token is the proof of the instructions.
+            unsafe { counter_mode(round_keys, counter, text) }
         }
 
         /// Encrypts up to MOST blocks, block i under key i, of which there are as many.

@@ -25,12 +25,12 @@ const fn rotation(by: usize) -> [u8; 16] {
 }
 static ROTATIONS: [[u8; 16]; 4] = [rotation(0), rotation(1), rotation(2), rotation(3)];
 
-/// To all words the word that begins a register's first or second half, its byte j at byte j + `by`.
+/// To both halves of a register the words of its first or second half, their bytes j at j + `by`.
 const fn of_half(half: u8, by: usize) -> [u8; 16] {
     let mut out = rotation(by);
     let mut p = 0;
     while p < 16 {
-        out[p] = out[p] % 4 + 8 * half;
+        out[p] = out[p] % 8 + 8 * half;
         p += 1;
     }
     out
@@ -125,19 +125,49 @@ pub(super) mod ymm_ternary {
     };
     kernel!("avx512f,avx512bw,avx512vl,gfni", Avx512Gfni, ymm_ternary);
 
-    /// As [`next`] where all words of a register are the same: b and c are then halves of one.
+    /// As [`next`] where the halves of each 128 bits are the same: b and c are then halves of one.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,gfni")]
-    fn next_of_one(t: V, early: V) -> V {
-        let a = affine_inverse::<0>(t, qwords(qword(G0)));
+    fn next_of_halves(t: V, early: V) -> V {
         let matrices = _mm256_set_epi64x(qword(G3), qword(G1), qword(G3), qword(G1));
         let bc = affine_inverse::<0>(t, matrices);
+        let a = affine_inverse::<0>(t, qwords(qword(G0)));
         let soon = opaque(xor(early, a));
         let b = |by: usize| shuffle(bc, turn(&HALVES[by & 3]));
         let c = shuffle(bc, turn(&HALVES[3]));
         xor(opaque(sum3(soon, b(1), c)), b(2))
     }
-    super::super::words::chain!("avx512f,avx512bw,avx512vl,gfni", Avx512Gfni, next_of_one);
+
+    /// As `counter_mode`, up to four blocks.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,gfni")]
+    fn counter_mode_twice(keys: &[u32; 32], counter: u128, text: &mut [u8]) {
+        let mut x = [[
+            linear_in(words((counter >> 96) as u32)),
+            linear_in(words((counter >> 64) as u32)),
+            linear_in(words((counter >> 32) as u32)),
+            linear_in(ascending_twice(counter as u32)),
+        ]];
+        rounds!(
+            x,
+            |_, i: usize| words(keys[i]),
+            next_of_halves,
+            |_, _: &_| ()
+        );
+        let [a, b, ..] = of_words(x[0]);
+        add_to(&[a, b], text);
+    }
+
+    /// As [`add_key_stream`], up to four blocks.
+    pub(in crate::sm4) fn add_key_stream_to_four(
+        _: Avx512Gfni,
+        round_keys: &[u32; 32],
+        counter: u128,
+        text: &mut [u8],
+    ) {
+        // SAFETY: the token is the proof of the instructions.
+        unsafe { counter_mode_twice(round_keys, counter, text) }
+    }
+    super::super::words::chain!("avx512f,avx512bw,avx512vl,gfni", Avx512Gfni, next_of_halves);
 }
 
 /// 512 bits: sixteen blocks, and twice sixteen keys.
