@@ -34,9 +34,9 @@ pub(super) struct Lanes<'a> {
     changed: u64,
 }
 
-/// So many keys cost as much one by one as those of all lanes do by transposition.
+/// So many keys cost more one by one than those of all lanes do by transposition.
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-const FEW: u32 = 4;
+const FEW: u32 = 3;
 
 impl<'a> Lanes<'a> {
     pub(super) fn width(backend: Backend) -> usize {
