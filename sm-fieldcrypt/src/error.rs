@@ -271,6 +271,22 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    /// A database operation on the registry failed.
+    #[error("cannot {action} the registry in its database: {source}")]
+    Storage {
+        /// What was attempted, e.g. `read`.
+        action: &'static str,
+        /// The driver's error.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
+    /// What was sealed is no value of the type that it was opened as.
+    #[error("the opened value: {what}")]
+    FieldValue {
+        /// What it is not.
+        what: &'static str,
+    },
+
     /// The ring or a class is configured in a way that cannot work.
     #[error("configuration: {what}")]
     Config {

@@ -11,7 +11,7 @@ use crate::observe::{KeyUseGuard, KeyUseObserver, KeyUser, ObserverMode, Operati
 use crate::random::{OsRandom, RandomSource};
 use crate::record::{KeyInfo, KeyState};
 use crate::resources::{Resources, minutes};
-use crate::rotation;
+use crate::rotation::{self, Rotation};
 use crate::seal::PreparedKey;
 use crate::session::SessionCache;
 use crate::store::{EpochAnchor, RegistryStore};
@@ -267,7 +267,7 @@ impl KeyRing {
         };
         if self.inner.auto_rotate && !sealable(&keys) {
             let of = class.is_per_tenant().then_some(tenant);
-            match self.rotate_class(class, of, user, true).await {
+            match self.rotate_class(class, of, user, Rotation::IfNeeded).await {
                 Ok(_) => {
                     snapshot = self.inner.view.snapshot();
                     keys = self
@@ -311,6 +311,35 @@ impl KeyRing {
         tenant: Option<&str>,
         user: &KeyUser,
     ) -> Result<KeyInfo, Error> {
+        self.rotate_named(class, tenant, user, Rotation::Now).await
+    }
+
+    /// Makes the next primary field key and lets the one before go on until every node knows the new one: about a quarter
+    /// of an hour and a window, which its [`active_from`](KeyInfo::active_from) tells. So no node meets a value that it cannot
+    /// open. The key before stays active in the registry; nothing is sealed under it once the new one has begun. Where
+    /// no key seals, the new one begins at once.
+    ///
+    /// For a rotation by the calendar. [`rotate`](Self::rotate) is for when a key must not be used any more.
+    ///
+    /// # Errors
+    /// As [`rotate`](Self::rotate).
+    pub async fn rotate_ahead(
+        &self,
+        class: &str,
+        tenant: Option<&str>,
+        user: &KeyUser,
+    ) -> Result<KeyInfo, Error> {
+        self.rotate_named(class, tenant, user, Rotation::Ahead)
+            .await
+    }
+
+    async fn rotate_named(
+        &self,
+        class: &str,
+        tenant: Option<&str>,
+        user: &KeyUser,
+        rotation: Rotation,
+    ) -> Result<KeyInfo, Error> {
         let class = self.class(class)?;
         match tenant {
             Some(tenant) => valid_tenant(tenant)?,
@@ -326,7 +355,7 @@ impl KeyRing {
                 what: "the class has one key for all tenants",
             });
         }
-        self.rotate_class(&class, tenant, user, false).await
+        self.rotate_class(&class, tenant, user, rotation).await
     }
 
     async fn rotate_class(
@@ -334,14 +363,14 @@ impl KeyRing {
         class: &Arc<FieldClass>,
         tenant: Option<&str>,
         user: &KeyUser,
-        only_if_needed: bool,
+        rotation: Rotation,
     ) -> Result<KeyInfo, Error> {
         let uri = format!("fek://{}", class.name());
         let key_use = user.key_use(&uri, class.name(), tenant, Operation::Rotate);
         self.inner.view.resources.watch.authorize(&key_use)?;
         // What cannot be recorded is not begun.
         self.inner.view.resources.watch.report(&key_use)?;
-        let result = rotation::rotate(&self.inner.view, class, tenant, user, only_if_needed).await;
+        let result = rotation::rotate(&self.inner.view, class, tenant, user, rotation).await;
         // The change stands whatever the observer says now; it has had its chance to refuse.
         let _ = self
             .inner

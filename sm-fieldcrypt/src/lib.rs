@@ -77,9 +77,11 @@
 //!
 //! | feature | default | adds |
 //! |---|---|---|
+//! | `serde` | no | `Encrypted<T>` in serde: text in formats for people, bytes in others |
+//! | `sqlx` | no | `Encrypted<T>` as a column, `SqliteStore` and `PostgresStore` for the registry |
 //! | `accel` | yes | SM3 and SM4 by `sm-accel`: constant time, SIMD where the CPU has it. Without it, RustCrypto. |
 //!
-//! The crate needs no executor and no C library.
+//! The crate needs no executor and no C library; `sqlx` brings Tokio and SQLite.
 //!
 //! The wire format and the registry's format are described in the crate's README and versioned: values sealed by this
 //! version stay readable.
@@ -95,6 +97,7 @@ mod context;
 mod crypto;
 mod derive;
 mod durable;
+mod encrypted;
 mod envelope;
 mod error;
 mod etm;
@@ -116,6 +119,8 @@ mod rotation;
 mod seal;
 mod secret;
 mod session;
+#[cfg(feature = "sqlx")]
+mod sql;
 mod store;
 mod stream;
 mod view;
@@ -124,6 +129,7 @@ pub use chunked::ChunkedHeader;
 pub use class::{FieldClass, Suite};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use context::{FieldContext, RowKey};
+pub use encrypted::{Encrypted, FieldValue};
 pub use envelope::{Envelope, Header, from_text, to_text};
 pub use error::Error;
 pub use index::{BlindIndex, IndexInfo, IndexKind, Normalization, PreparedIndex};
@@ -139,5 +145,7 @@ pub use record::{KeyInfo, KeyState};
 pub use rewrap::Rewrapped;
 pub use seal::PreparedKey;
 pub use secret::SecretBytes;
+#[cfg(feature = "sqlx")]
+pub use sql::{PostgresStore, SqliteStore};
 pub use store::{EpochAnchor, FileStore, MemoryStore, RegistryStore};
 pub use stream::{OpenStream, SealStream};

@@ -3,7 +3,7 @@
 use crate::class::FieldClass;
 use crate::error::Error;
 use crate::observe::{KeyUser, Operation};
-use crate::record::{KeyInfo, KeyRecord, KeyState};
+use crate::record::{KeyInfo, KeyRecord, KeyState, SKEW_MINUTES};
 use crate::registry::{Registry, wrap_context};
 use crate::resources::minutes;
 use crate::secret::SecretBytes;
@@ -15,20 +15,35 @@ use zeroize::Zeroizing;
 pub(crate) const ATTEMPTS: u32 = 64;
 const MINUTES_A_DAY: u32 = 1440;
 
-/// Makes a new primary key; with `only_if_needed`, unless there is one that seals.
+/// Minutes from the making of a key to its first use when that is not at once: longer than a node may go without looking at
+/// the registry (one minute), with clocks that differ, and one that begins early.
+const LEAD_MINUTES: u32 = 1 + 2 * SKEW_MINUTES;
+
+/// When and for what a new key is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rotation {
+    /// At once, and the key before seals no more.
+    Now,
+    /// Once all nodes know it; until then the key before goes on.
+    Ahead,
+    /// At once, unless there is one that seals.
+    IfNeeded,
+}
+
+/// Makes a new primary key.
 pub(crate) async fn rotate(
     view: &View,
     class: &Arc<FieldClass>,
     tenant: Option<&str>,
     user: &KeyUser,
-    only_if_needed: bool,
+    rotation: Rotation,
 ) -> Result<KeyInfo, Error> {
     for _ in 0..ATTEMPTS {
         let base = view.reload().await?.loaded;
         let mut registry = base.registry.clone();
         let now = view.resources.clock.unix_seconds();
         let serves = |info: &KeyInfo| info.class == class.id() && info.tenant.as_deref() == tenant;
-        if only_if_needed {
+        if rotation == Rotation::IfNeeded {
             // Another node may have done it meanwhile.
             let sealing = registry
                 .records
@@ -41,11 +56,19 @@ pub(crate) async fn rotate(
         // What is made for want of a key replaces none: one node with a wrong clock would otherwise take
         // the others' key away. A key whose period is over does not seal anyway.
         for record in registry.records.iter_mut().filter(|r| serves(&r.info)) {
-            if !only_if_needed && record.info.state == KeyState::Active {
+            if rotation == Rotation::Now && record.info.state == KeyState::Active {
                 record.info.state = KeyState::DecryptOnly;
             }
         }
-        let info = new_key_info(view, &registry, class, tenant, now)?;
+        let begin = match rotation {
+            Rotation::Now | Rotation::IfNeeded => minutes(now),
+            Rotation::Ahead => {
+                let last = registry.records.iter().filter(|r| serves(&r.info));
+                let last = last.filter(|r| r.info.sealing_window(minutes(now)).is_ok());
+                later(class, minutes(now), last.map(|r| r.info.active_until).max())
+            }
+        };
+        let info = new_key_info(view, &registry, class, tenant, begin)?;
         let blob = wrap_new_key(view, &registry, class, &info, user).await?;
         registry.insert(KeyRecord {
             info: info.clone(),
@@ -59,16 +82,28 @@ pub(crate) async fn rotate(
     Err(Error::RegistryConflict)
 }
 
+/// The first minute of a key that is made ahead: the lead, in whole windows, but no later than the key before ends; at once
+/// where none seals.
+fn later(class: &FieldClass, now: u32, end: Option<u32>) -> u32 {
+    let window = class.window_length();
+    let Some(end) = end else { return now };
+    let lead = now
+        .saturating_add(LEAD_MINUTES)
+        .div_ceil(window)
+        .saturating_mul(window);
+    lead.min(end)
+}
+
 fn new_key_info(
     view: &View,
     registry: &Registry,
     class: &FieldClass,
     tenant: Option<&str>,
-    now: u64,
+    begin: u32,
 ) -> Result<KeyInfo, Error> {
     let window = class.window_length();
-    let into_window = minutes(now).checked_rem(window).unwrap_or_default();
-    let active_from = minutes(now).saturating_sub(into_window);
+    let into_window = begin.checked_rem(window).unwrap_or_default();
+    let active_from = begin.saturating_sub(into_window);
     let period = class.period_days().saturating_mul(MINUTES_A_DAY);
     Ok(KeyInfo {
         class: class.id(),
@@ -76,7 +111,7 @@ fn new_key_info(
         tenant: tenant.map(Into::into),
         state: KeyState::Active,
         kek_id: view.kek.id().into(),
-        created: now,
+        created: view.resources.clock.unix_seconds(),
         active_from,
         active_until: active_from.saturating_add(period),
         window_minutes: window,

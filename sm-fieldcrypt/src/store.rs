@@ -19,7 +19,7 @@ pub trait RegistryStore: Send + Sync {
     /// The registry's bytes, `None` when there is no registry yet.
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::Kek`]-like failures of the storage.
+    /// [`Error::Io`], [`Error::Storage`] or [`Error::Kek`]-like failures of the storage.
     fn load<'a>(&'a self) -> BoxFuture<'a, Result<Option<Vec<u8>>, Error>>;
 
     /// Stores `next` if the registry's bytes are still `previous` (`None`: if there is none).

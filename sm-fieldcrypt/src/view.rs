@@ -125,11 +125,12 @@ impl View {
         }
         match self.reload().await {
             // Storage or KEK is away: what is known holds until its time is over, then the ring fails closed.
-            Err(Error::Io { .. } | Error::RegistryLocked { .. } | Error::Kek { .. })
-                if resources.is_fresh(held.at, resources.ttl) =>
-            {
-                Ok(held)
-            }
+            Err(
+                Error::Io { .. }
+                | Error::Storage { .. }
+                | Error::RegistryLocked { .. }
+                | Error::Kek { .. },
+            ) if resources.is_fresh(held.at, resources.ttl) => Ok(held),
             other => other,
         }
     }

@@ -168,3 +168,34 @@ async fn hazard_job_that_moves_values_may_read_them() {
     let rebound = key.rebind(&sealed, &context(1), &context(2));
     assert!(matches!(rebound, Err(Error::Refused { .. })));
 }
+
+/// The next key is known to all before it seals.
+#[tokio::test]
+async fn a_key_made_ahead_begins_when_every_node_knows_it() {
+    let bench = Bench::new();
+    let (here, there) = (bench.ring().await, bench.ring().await);
+    let seals_under = async |ring: &sm_fieldcrypt::KeyRing| {
+        let key = ring.prepare("track", "bank-a", &user()).await.unwrap();
+        key_id(&key.seal(b"x", &context(1)).unwrap())
+    };
+    assert_eq!(seals_under(&here).await, 1);
+    assert_eq!(seals_under(&there).await, 1);
+    let info = here.rotate_ahead("track", None, &user()).await.unwrap();
+    // 11 minutes, and on to the next window of 15.
+    let minute = u32::try_from(common::NOW / 60).unwrap();
+    assert_eq!((info.fek_id, info.active_from), (2, minute + 15));
+    assert_eq!(here.keys()[0].state, KeyState::Active);
+    for minutes in 0..30_u32 {
+        let (a, b) = (seals_under(&here).await, seals_under(&there).await);
+        assert_eq!(a, b, "after {minutes} minutes");
+        // A clock that is five minutes ahead begins so much earlier.
+        let expected = if minutes < 10 { 1 } else { 2 };
+        assert_eq!(a, expected, "after {minutes} minutes");
+        bench.clock.advance(60);
+    }
+    // Where no key seals, at once.
+    let info = here.rotate_ahead("bank_card", None, &user()).await.unwrap();
+    assert!(info.active_from <= minute + 30);
+    let key = here.prepare("bank_card", "bank-a", &user()).await.unwrap();
+    assert_eq!(key_id(&key.seal(b"x", &context(1)).unwrap()), 1);
+}

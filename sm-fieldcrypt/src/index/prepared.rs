@@ -13,6 +13,8 @@ use zeroize::Zeroizing;
 
 /// Bytes of the version in a token.
 const VERSION: usize = 2;
+/// Seconds until every node knows a new version: a minute without a look at the registry, and clocks that differ by five.
+const SETTLED_AFTER: u64 = 360;
 
 /// One version's unwrapped key.
 pub(crate) struct IndexKey {
@@ -59,7 +61,8 @@ pub struct PreparedIndex {
 }
 
 impl PreparedIndex {
-    /// The token of a value, under the newest version. `None` for a value that is shorter than a prefix index's prefix: it
+    /// The token of a value, under the newest version that every node knows: one that was made in the last six minutes is
+    /// searched for, but not used yet, unless it is the only one. `None` for a value that is shorter than a prefix index's prefix: it
     /// is not found by it.
     ///
     /// # Errors
@@ -87,7 +90,8 @@ impl PreparedIndex {
         tokens
     }
 
-    /// The tokens to search for, one a live version, the newest first: while an index is made anew, rows have one or the other.
+    /// The tokens to search for, one a live version, the oldest first: while an index is made anew, rows have one or the other.
+    /// Ask for all in one statement, or a row that gets its new token meanwhile is missed.
     /// Empty for a value that is shorter than a prefix index's prefix.
     ///
     /// # Errors
@@ -96,7 +100,7 @@ impl PreparedIndex {
     pub fn search(&self, value: &str) -> Result<Vec<Vec<u8>>, Error> {
         self.check_fresh()?;
         let mut found = Vec::with_capacity(self.entries.len());
-        for entry in &self.entries {
+        for entry in self.entries.iter().rev() {
             if let IndexKind::Prefix(n) = entry.info.kind {
                 let value = Zeroizing::new(entry.info.normalization.apply(value));
                 if value.chars().count() > usize::from(n) {
@@ -117,7 +121,8 @@ impl PreparedIndex {
         }
     }
 
-    /// Whether a stored token is one of the newest version: what is not is to be made anew before the version before can go.
+    /// Whether a stored token is one of the version that [`token`](Self::token) uses: what is not is to be made anew before the
+    /// version before can go.
     ///
     /// # Errors
     /// [`Error::NoIndexKey`] without an active version.
@@ -132,11 +137,23 @@ impl PreparedIndex {
         self.entries.iter().map(|entry| &entry.info)
     }
 
+    /// The version to make tokens under: the newest, once every node searches for it; before, the one it replaces.
     fn newest(&self) -> Result<&IndexEntry, Error> {
-        let mut active = self.entries.iter();
-        active
-            .find(|entry| entry.info.state == KeyState::Active)
-            .ok_or_else(|| self.no_key())
+        let active = |entry: &&IndexEntry| entry.info.state == KeyState::Active;
+        let Some(newest) = self.entries.iter().find(active) else {
+            return Err(self.no_key());
+        };
+        let age = self
+            .resources
+            .clock
+            .unix_seconds()
+            .saturating_sub(newest.info.created);
+        let mut before = self.entries.iter();
+        before.find(|entry| std::ptr::eq(*entry, newest));
+        match before.next() {
+            Some(before) if age < SETTLED_AFTER => Ok(before),
+            _ => Ok(newest),
+        }
     }
 
     fn no_key(&self) -> Error {

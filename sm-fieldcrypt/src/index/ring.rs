@@ -80,9 +80,9 @@ impl KeyRing {
         })
     }
 
-    /// Makes a new version of a tenant's index, the first one too: from now on tokens are made under it, and those of the
-    /// versions before are still searched for. Other nodes notice within 60 seconds. Then make the stored tokens anew
-    /// ([`PreparedIndex::is_current`]), and destroy the version before.
+    /// Makes a new version of a tenant's index, the first one too. It is searched for at once, and used for new tokens six
+    /// minutes later, when every node searches for it; those of the versions before are still searched for. Then make the stored
+    /// tokens anew ([`PreparedIndex::is_current`]), and destroy the version before.
     ///
     /// # Errors
     /// [`Error::UnknownIndex`], [`Error::Context`], [`Error::Refused`], and every error of storage, KEK and registry.
