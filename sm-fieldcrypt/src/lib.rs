@@ -89,6 +89,8 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 mod aead;
+mod aggregate;
+mod alert;
 mod chunk_size;
 mod chunked;
 mod class;
@@ -125,6 +127,8 @@ mod store;
 mod stream;
 mod view;
 
+pub use aggregate::AggregatingObserver;
+pub use alert::{Alert, AlertRule, AlertSink, AlertingObserver, CountBy};
 pub use chunked::ChunkedHeader;
 pub use class::{FieldClass, Suite};
 pub use clock::{Clock, ManualClock, SystemClock};
