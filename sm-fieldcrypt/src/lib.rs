@@ -6,7 +6,7 @@
 //! losing one is not rotating or losing all.
 //!
 //! ```text
-//!   KEK (L1)        sealed file, later an HSM        a year     wraps field keys, authenticates the registry
+//!   KEK (L1)        sealed file or HSM               a year     wraps field keys, authenticates the registry
 //!    │ unwrap
 //!   FEK (L2)        one a field class (and tenant)   a month    32 random bytes, wrapped in the registry
 //!    │ HKDF-SM3: suite, class, key id, time window, process salt, tenant
@@ -80,6 +80,7 @@
 //! | `serde` | no | `Encrypted<T>` in serde: text in formats for people, bytes in others |
 //! | `sqlx` | no | `Encrypted<T>` as a column, `SqliteStore` and `PostgresStore` for the registry |
 //! | `accel` | yes | SM3 and SM4 by `sm-accel`: constant time, SIMD where the CPU has it. Without it, RustCrypto. |
+//! | `pkcs11` | no | `Pkcs11Kek`: a KEK on a PKCS#11 token, whose vendor's module is loaded at run time. |
 //!
 //! The crate needs no executor and no C library; `sqlx` brings Tokio and SQLite.
 //!
@@ -137,6 +138,8 @@ pub use encrypted::{Encrypted, FieldValue};
 pub use envelope::{Envelope, Header, from_text, to_text};
 pub use error::Error;
 pub use index::{BlindIndex, IndexInfo, IndexKind, Normalization, PreparedIndex};
+#[cfg(feature = "pkcs11")]
+pub use kek::pkcs11::{Pkcs11Config, Pkcs11Kek, Pkcs11Mechanisms, Pkcs11Token, Pkcs11Wrapping};
 pub use kek::provider::KekProvider;
 pub use kek::software::SoftwareKek;
 pub use keyring::{KeyRing, KeyRingBuilder};

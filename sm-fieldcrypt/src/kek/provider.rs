@@ -6,7 +6,7 @@ use crate::secret::SecretBytes;
 
 /// A key-encryption key (KEK) that never leaves its holder: bytes are wrapped, unwrapped and authenticated *by*
 /// it, and there is no way to ask for the key itself. A device, a KMS or [`SoftwareKek`](crate::SoftwareKek)
-/// implement it.
+/// implement it, and so does a PKCS#11 token with feature `pkcs11`.
 ///
 /// # Contract
 /// - `wrap_key`/`unwrap_key` authenticate `context`: a blob unwraps only with the context it was wrapped with.
@@ -38,7 +38,8 @@ pub trait KekProvider: Send + Sync {
         context: &'a [u8],
     ) -> BoxFuture<'a, Result<SecretBytes, Error>>;
 
-    /// HMAC-SM3 of every message under the integrity key, in order.
+    /// An HMAC of 32 bytes of every message under the integrity key, in order: HMAC-SM3, unless the provider says that
+    /// it is not GM.
     ///
     /// # Errors
     /// [`Error::Kek`] when the provider fails.
