@@ -1,6 +1,6 @@
 //! Sessions, logins and tokens that go away, and what comes back in their place.
 
-use crate::softhsm::{PIN, is_filled, keys_of, on_tokens, run};
+use crate::softhsm::{PIN, is_filled, keys_of, on_tokens, run, session_objects};
 use crate::{both, field_key, reason};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags};
 use cryptoki::mechanism::Mechanism;
@@ -70,6 +70,40 @@ fn hazard_session_is_lost_in_the_midst() {
                 bystander.pkcs11.clone().finalize().unwrap();
                 bystander.pkcs11.initialize(initialise()).unwrap();
                 works("after the module was initialised anew");
+            }
+        }],
+    );
+}
+
+#[test]
+fn hazard_login_is_lost_while_a_call_runs() {
+    on_tokens(
+        "loss::hazard_login_is_lost_while_a_call_runs",
+        &[|place| {
+            for (name, mechanisms) in both() {
+                let kek = place.create(name, mechanisms);
+                let blob = run(kek.wrap_key(&field_key(), b"c")).unwrap();
+                let message = [vec![7; 100_000]];
+                let mac = run(kek.integrity_macs(&message)).unwrap();
+                let mut session = place.bystander().session("bank");
+                // One logout a call, sooner or later in it: a new session mends that.
+                for turn in 0..40 {
+                    session = std::thread::scope(|scope| {
+                        let logout = scope.spawn(move || {
+                            for _ in 0..turn * 10 {
+                                std::thread::yield_now();
+                            }
+                            // It may be before the call's login.
+                            let _ = session.logout();
+                            session
+                        });
+                        assert_eq!(run(kek.unwrap_key(&blob, b"c")).unwrap(), field_key());
+                        assert_eq!(run(kek.integrity_macs(&message)).unwrap(), mac);
+                        logout.join().unwrap()
+                    });
+                }
+                assert_eq!(run(kek.unwrap_key(&blob, b"c")).unwrap(), field_key());
+                assert_eq!(session_objects(&place.bystander().session("bank")), 0);
             }
         }],
     );

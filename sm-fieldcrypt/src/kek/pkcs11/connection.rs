@@ -9,7 +9,7 @@ use crate::secret::SecretBytes;
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
-use cryptoki::session::{Session, UserType};
+use cryptoki::session::{Session, SessionState, UserType};
 use cryptoki::slot::Slot;
 use cryptoki::types::RawAuthPin;
 use std::sync::{Mutex, PoisonError};
@@ -84,7 +84,8 @@ impl Link {
         let mut pauses = PAUSES.into_iter();
         loop {
             let done = self.connection(&mut state).and_then(|connection| {
-                let done = work(&connection)?;
+                let done =
+                    work(&connection).map_err(|fault| or_login_lost(&connection.session, fault))?;
                 // Only here: whatever fails takes its session along, and with it what the call has left behind in
                 // the token, an operation or a key. That session closes before another one opens, which after a
                 // restart of the module may have the same handle.
@@ -111,22 +112,21 @@ impl Link {
         }
         let session = self.session(state, false)?;
         let mechanisms = &self.config.mechanisms;
+        let find = |name, kind: KeyKind| {
+            keys::find(&session, name, &kind).map_err(|fault| or_login_lost(&session, fault))
+        };
+        let wrapping = find(&self.config.wrapping, KeyKind::wrapping(mechanisms))?;
+        let integrity = find(&self.config.integrity, KeyKind::integrity(mechanisms))?;
         let connection = Connection {
-            wrapping: keys::find(
-                &session,
-                &self.config.wrapping,
-                &KeyKind::wrapping(mechanisms),
-            )?,
-            integrity: keys::find(
-                &session,
-                &self.config.integrity,
-                &KeyKind::integrity(mechanisms),
-            )?,
             session,
+            wrapping,
+            integrity,
             wraps_by: mechanisms.wrapping,
             mac: mechanisms.mac,
         };
-        let fingerprint = connection.fingerprint()?;
+        let fingerprint = connection
+            .fingerprint()
+            .map_err(|fault| or_login_lost(&connection.session, fault))?;
         match state.fingerprint {
             Some(first) if first != fingerprint => Err(Fault::Other(
                 "the token has come back with another integrity key of the same name".into(),
@@ -200,6 +200,18 @@ impl Link {
                 Error::Kek { provider, reason }
             }
         }
+    }
+}
+
+/// Without login a token shows no private object and refuses in many words. Whatever it says then is the login's loss,
+/// which somebody else's logout may bring about in the midst of a call.
+fn or_login_lost(session: &Session, fault: Fault) -> Fault {
+    let state = session.get_session_info().map(|info| info.session_state());
+    match (fault, state) {
+        (fault @ Fault::Pin(_), _) => fault,
+        (fault, Ok(SessionState::RoUser | SessionState::RwUser)) => fault,
+        (Fault::Lost(said) | Fault::Other(said), _) => Fault::Lost(said),
+        (Fault::NotAuthentic, _) => Fault::Lost("the login was lost".into()),
     }
 }
 
