@@ -32,11 +32,12 @@ const VERSION: u8 = 1;
 /// What MACs for other ends than the registry's begin with.
 const LABEL: &[u8] = b"SMFCP1";
 
-/// A key-encryption key in a device that speaks PKCS#11, made there and never outside it.
+/// A key-encryption key in a device that speaks PKCS#11.
 ///
 /// Two keys of the token make it: one wraps, the other authenticates the registry and the wrapped keys.
 /// [`Pkcs11Kek::create`] makes both, [`Pkcs11Kek::open`] finds them; a key that is not sensitive, or extractable, or
-/// allowed to do anything but its work, is refused, and so are two keys of one name.
+/// allowed to do anything but its work, is refused, and so are two keys of one name. Whether a key has ever been outside
+/// (`CKA_NEVER_EXTRACTABLE`) is not asked: one that came back from the device's own backup has.
 ///
 /// Its id is `kek://pkcs11/<token>/<key label>/<fingerprint>`: the token as it was configured, by label or serial
 /// number, and 8 bytes of a MAC under the integrity key, so that another key of the same name has another id.
@@ -46,9 +47,9 @@ const LABEL: &[u8] = b"SMFCP1";
 /// tests; the registry's MACs are then HMAC-SHA256. [`Pkcs11Kek::is_gm`] tells.
 ///
 /// # Field keys in memory
-/// The KEK never is in this process, and a field key always will be: it works here. It comes through a buffer that is
-/// wiped; see [`Pkcs11Wrapping`] for the one that is not. What the vendor's module keeps in this process is the
-/// vendor's matter. On the token a field key is at most a session object, destroyed before the call ends, or with the
+/// The KEK is not in this process, unless the token is software, as SoftHSM is. A field key always will be: it works
+/// here. It comes through a buffer that is wiped; see [`Pkcs11Wrapping`] for the one that is not. What the vendor's
+/// module keeps in this process is the vendor's matter. On the token a field key is at most a session object, destroyed before the call ends, or with the
 /// session when the call fails.
 ///
 /// # Sessions
