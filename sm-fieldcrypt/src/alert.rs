@@ -5,7 +5,6 @@ use crate::error::Error;
 use crate::observe::{KeyUse, KeyUseObserver, Operation, Outcome, Refused};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Seconds of a day.
@@ -35,7 +34,7 @@ pub enum CountBy {
 /// // Values that do not open: somebody tries.
 /// let forged = AlertRule::more_than("forged values", 20, 300, CountBy::Principal).outcome(Outcome::Failed);
 /// // Any use between ten at night and six in the morning of China.
-/// let night = AlertRule::between("at night", 22 * 3600..6 * 3600, 8 * 3600);
+/// let night = AlertRule::between("at night", 22 * 3600, 6 * 3600, 8 * 3600);
 /// ```
 #[derive(Debug, Clone)]
 pub struct AlertRule {
@@ -74,11 +73,10 @@ impl AlertRule {
         )
     }
 
-    /// Any use in these seconds of the day, of a clock that is `offset` seconds ahead of UTC. A start after its end goes over
+    /// Any use from `start` to before `end`, in seconds of the day of a clock that is `offset` seconds ahead of UTC. A start after the end goes over
     /// midnight. Once an hour for a key and principal.
     #[must_use]
-    pub fn between(name: &str, seconds_of_day: Range<u64>, offset: i64) -> Self {
-        let Range { start, end } = seconds_of_day;
+    pub fn between(name: &str, start: u64, end: u64, offset: i64) -> Self {
         Self::new(name, RuleKind::Between { start, end, offset })
     }
 

@@ -18,14 +18,17 @@ use sm_fieldcrypt::{
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+/// Operation, outcome, principal, count, and uses before.
+type Event = (Operation, Outcome, String, u64, u64);
+
 #[derive(Default)]
 struct Seen {
-    events: Mutex<Vec<(Operation, Outcome, String, u64, u64)>>,
+    events: Mutex<Vec<Event>>,
     refuses: AtomicBool,
 }
 
 impl Seen {
-    fn took(&self) -> Vec<(Operation, Outcome, String, u64, u64)> {
+    fn took(&self) -> Vec<Event> {
         std::mem::take(&mut *self.events.lock().unwrap())
     }
 
@@ -272,8 +275,8 @@ fn traces_and_keys_are_counted_by_themselves() {
 #[test]
 fn hours_of_the_day_in_the_clock_of_the_place() {
     // Midnight in UTC is eight in the morning in China.
-    let night = AlertRule::between("night", 22 * 3600..6 * 3600, 8 * 3600);
-    let noon = AlertRule::between("noon", 12 * 3600..13 * 3600, 8 * 3600);
+    let night = AlertRule::between("night", 22 * 3600, 6 * 3600, 8 * 3600);
+    let noon = AlertRule::between("noon", 12 * 3600, 13 * 3600, 8 * 3600);
     let (observer, alerts, clock) = watch(vec![night, noon], NOW);
     let mut hours = Vec::new();
     for hour in 0..24 {
@@ -301,10 +304,10 @@ fn impossible_rules_are_refused() {
     for rule in [
         AlertRule::more_than("", 1, 1, CountBy::Key),
         AlertRule::more_than("x", 1, 0, CountBy::Key),
-        AlertRule::between("x", 0..86_401, 0),
-        AlertRule::between("x", 86_400..5, 0),
-        AlertRule::between("x", 5..5, 0),
-        AlertRule::between("x", 0..5, 86_400),
+        AlertRule::between("x", 0, 86_401, 0),
+        AlertRule::between("x", 86_400, 5, 0),
+        AlertRule::between("x", 5, 5, 0),
+        AlertRule::between("x", 0, 5, 86_400),
     ] {
         let behind = Arc::new(Seen::default());
         let sink = Arc::new(Alerts::default());
