@@ -1,5 +1,5 @@
-//! The architecture, checked: the four crates name no sibling, `sm-accel` lies under them by choice, and inside
-//! each crate imports point one way.
+//! The architecture, checked: the four crates name no sibling, `sm-accel` and `sm-sdf` lie under them by choice, and
+//! inside each crate imports point one way.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +13,9 @@ const CRATES: [&str; 4] = ["sm-jwt", "sm-fieldcrypt", "abac-engine", "audit-log"
 
 /// What the crates with cryptography may stand on, behind their default feature `accel`.
 const PRIMITIVES: &str = "sm-accel";
+
+/// What talks to a device's library: under `sm-fieldcrypt`, behind its feature `sdf`.
+const DEVICES: &str = "sm-sdf";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -47,7 +50,10 @@ fn the_four_crates_name_no_sibling() {
                 dependency.path.is_none()
                     || (dependency.name == PRIMITIVES
                         && dependency.optional
-                        && name != "abac-engine"),
+                        && name != "abac-engine")
+                    || (dependency.name == DEVICES
+                        && dependency.optional
+                        && name == "sm-fieldcrypt"),
                 "{name} has a path dependency {}",
                 dependency.name
             );
@@ -70,13 +76,19 @@ fn the_primitives_name_none_of_the_crates_above_them() {
         .no_deps()
         .exec()
         .unwrap();
-    let package = metadata
-        .packages
-        .iter()
-        .find(|p| p.name.as_str() == PRIMITIVES)
-        .unwrap();
-    for dependency in &package.dependencies {
-        assert!(dependency.path.is_none(), "{}", dependency.name);
+    for name in [PRIMITIVES, DEVICES] {
+        let package = metadata
+            .packages
+            .iter()
+            .find(|p| p.name.as_str() == name)
+            .unwrap();
+        for dependency in &package.dependencies {
+            assert!(
+                dependency.path.is_none(),
+                "{name} names {}",
+                dependency.name
+            );
+        }
     }
 }
 
@@ -120,7 +132,43 @@ fn without_accel_the_graph_has_rustcrypto_alone() {
             name != "abac-engine",
             "{name}"
         );
+        // A device's library is loaded by those alone who ask for it.
+        assert!(!graph(name, true).contains(DEVICES), "{name}");
     }
+}
+
+/// One room of one crate speaks to devices; `lib.rs` only passes the name on.
+#[test]
+fn only_the_sdf_kek_names_the_device_crate() {
+    for name in CRATES {
+        for (module, file) in Modules::of(name).files {
+            let here = name == "sm-fieldcrypt"
+                && (module.is_empty() || module.starts_with(&["kek".into(), "sdf".into()]));
+            for path in imports(&file).absolute {
+                assert!(
+                    here || path.first().is_none_or(|first| first != "sm_sdf"),
+                    "{}: names `sm_sdf`",
+                    file.display()
+                );
+            }
+        }
+    }
+}
+
+/// `unsafe` is in the kernels of `sm-accel`, and where `sm-sdf` loads and calls a library.
+#[test]
+fn unsafe_of_the_device_crate_is_in_four_files() {
+    let allowing: Vec<String> = Modules::of(DEVICES)
+        .files
+        .into_iter()
+        .filter(|(_, file)| {
+            std::fs::read_to_string(file)
+                .unwrap()
+                .contains("#![allow(unsafe_code)]")
+        })
+        .map(|(module, _)| module.join("::"))
+        .collect();
+    assert_eq!(allowing, ["device", "key", "session", "symbols"]);
 }
 
 #[test]
@@ -163,7 +211,7 @@ fn nobody_calls_the_doctor() {
 
 #[test]
 fn imports_inside_a_crate_point_one_way() {
-    for name in CRATES.into_iter().chain([PRIMITIVES]) {
+    for name in CRATES.into_iter().chain([PRIMITIVES, DEVICES]) {
         let modules = Modules::of(name);
         let mut graph: BTreeMap<&Module, BTreeSet<Module>> = BTreeMap::new();
         for (module, file) in &modules.files {

@@ -7,6 +7,7 @@
 //!
 //! ```text
 //!   KEK (L1)        sealed file or HSM               a year     wraps field keys, authenticates the registry
+//!   KEK (L1)        sealed file, or a device         a year     wraps field keys, authenticates the registry
 //!    │ unwrap
 //!   FEK (L2)        one a field class (and tenant)   a month    32 random bytes, wrapped in the registry
 //!    │ HKDF-SM3: suite, class, key id, time window, process salt, tenant
@@ -82,7 +83,9 @@
 //! | `accel` | yes | SM3 and SM4 by `sm-accel`: constant time, SIMD where the CPU has it. Without it, RustCrypto. |
 //! | `pkcs11` | no | `Pkcs11Kek`: a KEK on a PKCS#11 token, whose vendor's module is loaded at run time. |
 //!
-//! The crate needs no executor and no C library; `sqlx` brings Tokio and SQLite.
+//! | `sdf` | no | `SdfKek` and `SdfRandom`: the KEK in a GM/T 0018 device, by `sm-sdf`, which loads the vendor's C library at run time. |
+//!
+//! The crate needs no executor, and no C library unless you bring a device's; `sqlx` brings Tokio and SQLite.
 //!
 //! The wire format and the registry's format are described in the crate's README and versioned: values sealed by this
 //! version stay readable.
@@ -141,6 +144,8 @@ pub use index::{BlindIndex, IndexInfo, IndexKind, Normalization, PreparedIndex};
 #[cfg(feature = "pkcs11")]
 pub use kek::pkcs11::{Pkcs11Config, Pkcs11Kek, Pkcs11Mechanisms, Pkcs11Token, Pkcs11Wrapping};
 pub use kek::provider::KekProvider;
+#[cfg(feature = "sdf")]
+pub use kek::sdf::{SdfKek, SdfRandom};
 pub use kek::software::SoftwareKek;
 pub use keyring::{KeyRing, KeyRingBuilder};
 pub use observe::{
@@ -152,6 +157,9 @@ pub use record::{KeyInfo, KeyState};
 pub use rewrap::Rewrapped;
 pub use seal::PreparedKey;
 pub use secret::SecretBytes;
+/// The device library under [`SdfKek`]: its `Library` and `Pool` are what a KEK is made with.
+#[cfg(feature = "sdf")]
+pub use sm_sdf;
 #[cfg(feature = "sqlx")]
 pub use sql::{PostgresStore, SqliteStore};
 pub use store::{EpochAnchor, FileStore, MemoryStore, RegistryStore};

@@ -45,6 +45,10 @@ fn sm4_ecb(key: &[u8], data: &[u8]) -> Vec<u8> {
     out
 }
 
+fn sealed_once(key: &Key<'_>) -> Vec<u8> {
+    key.encrypt(Mode::Ecb, &unhex(KEY)).unwrap()
+}
+
 #[test]
 fn known_answers() {
     let device = TestDevice::new();
@@ -73,6 +77,15 @@ fn known_answers() {
         let chained = key.encrypt(Mode::Cbc(&[0; 16]), &[unhex(KEY), vec![0; 16]].concat());
         let second = key.encrypt(Mode::Ecb, &sealed).unwrap();
         assert_eq!(chained.unwrap(), [sealed, second.clone()].concat());
+        // And from another IV, it goes into the first block.
+        let iv: [u8; 16] = std::array::from_fn(|i| i as u8);
+        let plain: Vec<u8> = unhex(KEY).iter().zip(iv).map(|(p, i)| p ^ i).collect();
+        assert_eq!(
+            key.encrypt(Mode::Cbc(&iv), &plain).unwrap(),
+            sealed_once(&key)
+        );
+        let opened = key.decrypt(Mode::Cbc(&iv), &sealed_once(&key)).unwrap();
+        assert_eq!(*opened, plain);
         let mac = key.cbc_mac(&[unhex(KEY), vec![0; 16]].concat()).unwrap();
         assert_eq!(mac.as_slice(), second);
         // RFC 8998, A.1.

@@ -138,6 +138,45 @@ fn a_lost_session_costs_a_session_and_a_lost_device_a_device() {
     device.assert_nothing_left();
 }
 
+/// Sessions can be had and no good: then the device itself is opened anew.
+#[test]
+fn a_second_loss_in_a_row_costs_the_device() {
+    let device = TestDevice::new();
+    let pool = pool(&device, PoolOptions::default());
+    for (refusals, sessions, devices) in [(1, 2, 1), (2, 4, 2)] {
+        device.refuse("SDF_HashInit", COMMFAIL, refusals);
+        pool.run(|s| s.sm3(&[b"x"])).unwrap();
+        assert_eq!(device.get("opened_sessions"), sessions);
+        assert_eq!(device.get("opened_devices"), devices);
+    }
+    drop(pool);
+    device.assert_nothing_left();
+}
+
+/// A session that was in use when others were lost is one of those, though nothing went wrong in it yet.
+#[test]
+fn what_was_open_before_a_loss_is_not_lent_after_it() {
+    let device = TestDevice::new();
+    let pool = pool(&device, PoolOptions::default());
+    pool.run(|outer| {
+        outer.sm3(&[b"x"])?;
+        device.lose_sessions();
+        std::thread::scope(|scope| {
+            // Two more, of which the first is opened after the loss: it must lose to notice.
+            device.refuse("SDF_HashInit", COMMFAIL, 1);
+            scope.spawn(|| pool.run(|s| s.sm3(&[b"x"])).unwrap());
+        });
+        Ok(())
+    })
+    .unwrap();
+    let status = pool.status();
+    assert_eq!((status.losses, status.idle, status.in_use), (1, 1, 0));
+    pool.run(|s| s.sm3(&[b"x"])).unwrap();
+    assert_eq!(pool.status().losses, 1);
+    drop(pool);
+    device.assert_nothing_left();
+}
+
 #[test]
 fn a_device_that_stays_away_is_an_error_and_its_return_is_noticed() {
     let device = TestDevice::new();

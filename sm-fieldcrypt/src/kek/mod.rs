@@ -3,4 +3,6 @@
 #[cfg(feature = "pkcs11")]
 pub(crate) mod pkcs11;
 pub(crate) mod provider;
+#[cfg(feature = "sdf")]
+pub(crate) mod sdf;
 pub(crate) mod software;

@@ -5,8 +5,8 @@ use crate::offload::BoxFuture;
 use crate::secret::SecretBytes;
 
 /// A key-encryption key (KEK) that never leaves its holder: bytes are wrapped, unwrapped and authenticated *by*
-/// it, and there is no way to ask for the key itself. A device, a KMS or [`SoftwareKek`](crate::SoftwareKek)
-/// implement it, and so does a PKCS#11 token with feature `pkcs11`.
+/// it, and there is no way to ask for the key itself. [`SoftwareKek`](crate::SoftwareKek), a PKCS#11 token (feature
+/// `pkcs11`), a GM/T 0018 device (feature `sdf`) and your own KMS implement it.
 ///
 /// # Contract
 /// - `wrap_key`/`unwrap_key` authenticate `context`: a blob unwraps only with the context it was wrapped with.
@@ -38,8 +38,8 @@ pub trait KekProvider: Send + Sync {
         context: &'a [u8],
     ) -> BoxFuture<'a, Result<SecretBytes, Error>>;
 
-    /// An HMAC of 32 bytes of every message under the integrity key, in order: HMAC-SM3, unless the provider says that
-    /// it is not GM.
+    /// A MAC of 32 bytes of every message under the integrity key, in order: HMAC-SM3, unless the provider says that it is not
+    /// GM, or for a device that lacks it one as strong over messages of any length.
     ///
     /// # Errors
     /// [`Error::Kek`] when the provider fails.
