@@ -1,7 +1,7 @@
 //! Masking of opened values for display.
 //!
 //! JR/T 0171-2020 asks for personal financial information to be shown masked (annex A, informative). What stays
-//! readable here:
+//! readable here (that text was not at hand; the positions are this crate's own):
 //!
 //! | kind | readable | example |
 //! |---|---|---|
@@ -9,12 +9,21 @@
 //! | bank card | first 6 (issuer), last 4; under 16 digits fewer of the first | `622848*********1234` |
 //! | phone | first 3, last 4 | `138****5678` |
 //! | name | see [`name`] | `张*三` |
+//! | address | province and city, see [`address`] | `广东省深圳市********` |
+//! | e-mail | first character, and a public provider's domain, see [`email`] | `z*******@qq.com` |
 //!
 //! One `*` stands for every hidden character, so the length stays visible. A value that is not what it should be,
 //! in length or in characters, is hidden wholly: a mask must not show what it does not understand. Nothing here
 //! panics on any text. A mask is for showing; it is not encryption, and masked values are still personal data.
 
-const STAR: char = '*';
+mod address;
+mod email;
+mod stars;
+
+pub use address::address;
+pub use email::email;
+
+use stars::{STAR, hide, keep};
 
 /// Masks a resident identity number: 18 characters (17 digits, then a digit or `X`), or the 15 digits of the first
 /// generation. Region's first three digits and the last four characters stay, of 15 digits the last three: the
@@ -104,28 +113,6 @@ pub fn name(value: &str) -> String {
         2 => keep(value, 0, 1),
         _ => keep(value, 1, 1),
     }
-}
-
-/// Hides every character.
-fn hide(value: &str) -> String {
-    value.chars().map(|_| STAR).collect()
-}
-
-/// Keeps `first` and `last` characters of the value, if that hides at least one.
-fn keep(value: &str, first: usize, last: usize) -> String {
-    let count = value.chars().count();
-    let hidden_until = count.saturating_sub(last);
-    if hidden_until <= first {
-        return hide(value);
-    }
-    let mask = |(i, c)| {
-        if (first..hidden_until).contains(&i) {
-            STAR
-        } else {
-            c
-        }
-    };
-    value.chars().enumerate().map(mask).collect()
 }
 
 fn is_separator(c: char) -> bool {

@@ -250,6 +250,14 @@ fn write_seeds(folder: &Path) {
         "阿凡提·买买提",
         "𠮷野家",
         "",
+        "北京市海淀区中关村大街27号",
+        "广东省深圳市南山区科苑路8号",
+        "北京市场街3号",
+        "湖北省恩施土家族苗族自治州恩施市",
+        "zhang.san@qq.com",
+        "a@zhangsan.cn",
+        "\"zhang@san\"@qq.com",
+        "zhangsan@",
     ];
     for (i, value) in values.iter().enumerate() {
         write("sm_fieldcrypt_mask", &format!("{i}"), value.as_bytes());

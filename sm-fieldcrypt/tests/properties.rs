@@ -149,7 +149,14 @@ proptest! {
 
     #[test]
     fn masks_keep_the_length_and_hide_something(value in "\\PC{0,30}") {
-        for mask in [mask::identity_number, mask::bank_card, mask::phone, mask::name] {
+        for mask in [
+            mask::identity_number,
+            mask::bank_card,
+            mask::phone,
+            mask::name,
+            mask::address,
+            mask::email,
+        ] {
             let masked = mask(&value);
             prop_assert_eq!(masked.chars().count(), value.chars().count());
             let kept = value.chars().zip(masked.chars()).all(|(a, b)| a == b || b == '*');
@@ -166,5 +173,26 @@ proptest! {
         let masked = mask::identity_number(&format!("{region}{birth}{tail}"));
         prop_assert_eq!(&masked[3..14], "***********");
         prop_assert_eq!(&masked[14..], tail.as_str());
+    }
+
+    #[test]
+    fn masked_addresses_show_nothing_below_the_city(
+        city in "(北京市|广东省深圳市|西安市)",
+        rest in "[海淀南山][路街区]\\PC{0,20}",
+    ) {
+        let masked = mask::address(&format!("{city}{rest}"));
+        prop_assert_eq!(masked, format!("{city}{}", "*".repeat(rest.chars().count())));
+    }
+
+    #[test]
+    fn masked_emails_show_one_character_of_the_local_part(
+        local in "[a-z0-9]{1,12}([.+_-][a-z0-9]{1,4}){0,2}",
+        domain in "(qq[.]com|163[.]com|[a-z]{2,9}[.]example)",
+    ) {
+        let masked = mask::email(&format!("{local}@{domain}"));
+        let (shown, of_domain) = masked.split_once('@').unwrap();
+        let kept = shown.chars().filter(|c| *c != '*').count();
+        prop_assert_eq!(kept, usize::from(local.len() >= 4));
+        prop_assert_eq!(of_domain == domain, !domain.ends_with(".example"));
     }
 }

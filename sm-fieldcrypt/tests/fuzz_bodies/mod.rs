@@ -230,6 +230,8 @@ pub fn mask_text(data: &[u8]) {
         mask::bank_card,
         mask::phone,
         mask::name,
+        mask::address,
+        mask::email,
     ] {
         let masked = mask(&text);
         assert_eq!(masked.chars().count(), text.chars().count());
