@@ -134,6 +134,21 @@ pub enum Error {
         limit: u64,
     },
 
+    /// A value, key or IV to be imported is not in the form of the system that it comes from.
+    #[error("imported {part}: {what} (at byte {offset})")]
+    Import {
+        /// `value`, `key` or `iv`.
+        part: &'static str,
+        /// What is wrong.
+        what: &'static str,
+        /// Where, in bytes from the start of the text.
+        offset: usize,
+    },
+
+    /// An imported value does not decrypt: its key or IV is another, or it is damaged. Nothing more is said.
+    #[error("the imported value does not decrypt")]
+    ImportOpen,
+
     /// A range that a chunked value does not have.
     #[error("bytes {start} to {end} of a plaintext of {length}")]
     Range {

@@ -74,6 +74,9 @@
 //! - Destroying a field key shreds what was sealed under it only once the registry's backups are gone too, or the KEK
 //!   is destroyed, and caches have expired.
 //!
+//! # Coming from elsewhere
+//! [`ShardingSphereSm4`] opens columns of Apache ShardingSphere's `SM4` encryptor and seals them anew.
+//!
 //! # Features
 //!
 //! | feature | default | adds |
@@ -108,6 +111,7 @@ mod envelope;
 mod error;
 mod etm;
 mod fieldkey;
+mod hexadecimal;
 mod index;
 mod kek;
 mod keyring;
@@ -125,6 +129,7 @@ mod rotation;
 mod seal;
 mod secret;
 mod session;
+mod shardingsphere;
 #[cfg(feature = "sqlx")]
 mod sql;
 mod store;
@@ -157,6 +162,7 @@ pub use record::{KeyInfo, KeyState};
 pub use rewrap::Rewrapped;
 pub use seal::PreparedKey;
 pub use secret::SecretBytes;
+pub use shardingsphere::ShardingSphereSm4;
 /// The device library under [`SdfKek`]: its `Library` and `Pool` are what a KEK is made with.
 #[cfg(feature = "sdf")]
 pub use sm_sdf;

@@ -450,7 +450,7 @@ fn openings<'a, K>(items: &'a [Admitted<'_>], keys: &[&'a K]) -> Vec<Opening<'a,
 }
 
 /// The items that are in order, and for every item its fault if it has one.
-fn split<T>(items: Vec<Result<T, Error>>) -> (Vec<T>, Vec<Option<Error>>) {
+pub(crate) fn split<T>(items: Vec<Result<T, Error>>) -> (Vec<T>, Vec<Option<Error>>) {
     let mut fine = Vec::with_capacity(items.len());
     let mut faults = Vec::with_capacity(items.len());
     for item in items {
@@ -466,7 +466,10 @@ fn split<T>(items: Vec<Result<T, Error>>) -> (Vec<T>, Vec<Option<Error>>) {
 }
 
 /// Faults and results back in the items' order.
-fn merge<T>(faults: Vec<Option<Error>>, results: Vec<Result<T, Error>>) -> Vec<Result<T, Error>> {
+pub(crate) fn merge<T>(
+    faults: Vec<Option<Error>>,
+    results: Vec<Result<T, Error>>,
+) -> Vec<Result<T, Error>> {
     let mut results = results.into_iter();
     faults
         .into_iter()

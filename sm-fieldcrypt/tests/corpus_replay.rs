@@ -17,12 +17,13 @@ use std::path::{Path, PathBuf};
 
 type Body = fn(&[u8]);
 
-const TARGETS: [(&str, Body); 5] = [
+const TARGETS: [(&str, Body); 6] = [
     ("sm_fieldcrypt_envelope", fuzz_bodies::open_envelope),
     ("sm_fieldcrypt_text", fuzz_bodies::read_text),
     ("sm_fieldcrypt_registry", fuzz_bodies::load_registry),
     ("sm_fieldcrypt_kek_file", fuzz_bodies::parse_kek_file),
     ("sm_fieldcrypt_mask", fuzz_bodies::mask_text),
+    ("sm_fieldcrypt_import", fuzz_bodies::import_value),
 ];
 
 fn corpus(target: &str) -> PathBuf {
@@ -70,6 +71,11 @@ fn replay_kek_file() {
 #[test]
 fn replay_mask() {
     replay(&corpus("sm_fieldcrypt_mask"), fuzz_bodies::mask_text);
+}
+
+#[test]
+fn replay_import() {
+    replay(&corpus("sm_fieldcrypt_import"), fuzz_bodies::import_value);
 }
 
 /// A few thousand fixed mutations of the seeds, for machines without a fuzzer.
@@ -261,5 +267,30 @@ fn write_seeds(folder: &Path) {
     ];
     for (i, value) in values.iter().enumerate() {
         write("sm_fieldcrypt_mask", &format!("{i}"), value.as_bytes());
+    }
+    // Ciphertexts under the key and IV of the body; tests/shardingsphere.rs says how they were made.
+    let imports = [
+        ("cbc-empty", "4b910651754b5553f10cfa0c8a09e9e5"),
+        (
+            "cbc-id",
+            "25ff5088bcc355fa36135d95e075fb4483f44154b615f0a9602505f6a4833dc1",
+        ),
+        ("ecb-empty", "002a8a4efa863ccad024ac0300bb40d2"),
+        (
+            "ecb-id",
+            "0e3dc775dca64277400259b09126fd8209704c0c68c240677c4786b69e5bf1a1",
+        ),
+        (
+            "ecb-block",
+            "E6887B77DBABB572FFA07FED7548B192002A8A4EFA863CCAD024AC0300BB40D2",
+        ),
+        ("half-a-block", "e6887b77dbabb572"),
+        ("odd", "002a8a4efa863ccad024ac0300bb40d"),
+        ("no-digit", "002a8a4efa863ccad024ac0300bb40g2"),
+        ("base64", "DyytBVpVZkwsoi1ce6nCmA=="),
+        ("empty", ""),
+    ];
+    for (name, text) in imports {
+        write("sm_fieldcrypt_import", name, text.as_bytes());
     }
 }

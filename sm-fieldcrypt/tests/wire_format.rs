@@ -10,14 +10,14 @@
 )]
 
 mod common;
+mod peers;
 
-use common::{Bench, hex, require_peers, unhex, user};
+use common::{Bench, hex, unhex, user};
+use peers::{have_openssl, openssl};
 use sm_fieldcrypt::{
     Envelope, Error, FieldClass, FieldContext, OsRandom, PreparedKey, RandomSource, RowKey,
     SoftwareKek, Suite, from_text, to_text,
 };
-use std::io::Write;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 /// Gives every draw what a test has set for its length: 32 the field key, 4 the salt, 16 or 12 the IV.
@@ -107,35 +107,6 @@ async fn envelopes_equal_the_fixtures_computed_elsewhere() {
         let opened = key.open(&unhex(string("envelope")), &context).unwrap();
         assert_eq!(opened.expose(), plaintext);
     }
-}
-
-/// Runs `openssl`, `input` to its standard input.
-fn openssl(arguments: &[&str], input: &[u8]) -> Vec<u8> {
-    let mut child = Command::new("openssl")
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(input).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "openssl {arguments:?}: {stderr}");
-    output.stdout
-}
-
-/// Whether there is an `openssl` with SM4 and SM3.
-fn have_openssl() -> bool {
-    let output = Command::new("openssl")
-        .args(["list", "-cipher-algorithms"])
-        .output();
-    let have = output.is_ok_and(|o| String::from_utf8_lossy(&o.stdout).contains("SM4-CTR"));
-    if !have {
-        assert!(!require_peers(), "no openssl with SM4, and REQUIRE_PEERS=1");
-        println!("SKIPPED: no openssl command with SM4");
-    }
-    have
 }
 
 fn openssl_hmac(key: &[u8], message: &[u8]) -> Vec<u8> {

@@ -4,7 +4,7 @@
 use sm_fieldcrypt::{
     BlindIndex, BoxFuture, ChunkedHeader, Envelope, Error, FieldClass, FieldContext, KekProvider,
     KeyRing, KeyRingBuilder, KeyUser, ManualClock, MemoryStore, PreparedKey, RandomSource,
-    SecretBytes, SoftwareKek, Suite, from_text, mask, to_text,
+    SecretBytes, ShardingSphereSm4, SoftwareKek, Suite, from_text, mask, to_text,
 };
 use std::path::Path;
 use std::pin::pin;
@@ -240,5 +240,35 @@ pub fn mask_text(data: &[u8]) {
                 .zip(masked.chars())
                 .all(|(a, b)| a == b || b == '*')
         );
+    }
+}
+
+/// A value, key or IV from elsewhere is refused in words or opens to text, in upper case as in lower; what opens is sealed
+/// as what it is.
+pub fn import_value(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let key = SecretBytes::new(b"0123456789abcdeffedcba9876543210".to_vec());
+    let iv = "000102030405060708090a0b0c0d0e0f";
+    let whole = data.len() == 32 && data.iter().all(u8::is_ascii_hexdigit);
+    assert_eq!(ShardingSphereSm4::ecb(&data.to_vec().into()).is_ok(), whole);
+    assert_eq!(ShardingSphereSm4::cbc(&key, text).is_ok(), whole);
+    let (sealing, place) = &keys()[0];
+    for legacy in [
+        ShardingSphereSm4::cbc(&key, iv).unwrap(),
+        ShardingSphereSm4::ecb(&key).unwrap(),
+    ] {
+        match legacy.open(text) {
+            Ok(opened) => {
+                assert!(opened.len() < data.len() / 2 && opened.len() + 16 >= data.len() / 2);
+                assert!(opened.expose_str().is_some());
+                assert_eq!(legacy.open(&text.to_uppercase()).unwrap(), opened);
+                let sealed = legacy.reseal(text, sealing, place).unwrap();
+                assert_eq!(sealing.open(&sealed, place).unwrap(), opened);
+            }
+            Err(Error::Import { offset, .. }) => assert!(offset <= data.len()),
+            Err(fault) => assert!(matches!(fault, Error::ImportOpen)),
+        }
     }
 }
