@@ -179,6 +179,12 @@ impl FieldContext {
         };
         Ok([self.column.encoded.as_slice(), row].concat())
     }
+
+    /// The tweak of FF1: the AAD, of a row if one is given. It is never empty.
+    #[cfg(feature = "ff1")]
+    pub(crate) fn tweak(&self) -> Result<Vec<u8>, Error> {
+        self.aad(self.row.is_some(), &self.column.tenant)
+    }
 }
 
 pub(crate) fn valid_tenant(tenant: &str) -> Result<(), Error> {

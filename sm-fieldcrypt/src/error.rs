@@ -149,6 +149,16 @@ pub enum Error {
     #[error("the imported value does not decrypt")]
     ImportOpen,
 
+    /// A value that FF1 does not take under its alphabet.
+    #[cfg(feature = "ff1")]
+    #[error("value for ff1: {what} (at byte {offset})")]
+    Ff1 {
+        /// What is wrong.
+        what: &'static str,
+        /// Where, in bytes from the start.
+        offset: usize,
+    },
+
     /// A range that a chunked value does not have.
     #[error("bytes {start} to {end} of a plaintext of {length}")]
     Range {

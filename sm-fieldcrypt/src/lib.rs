@@ -85,7 +85,7 @@
 //! | `sqlx` | no | `Encrypted<T>` as a column, `SqliteStore` and `PostgresStore` for the registry |
 //! | `accel` | yes | SM3 and SM4 by `sm-accel`: constant time, SIMD where the CPU has it. Without it, RustCrypto. |
 //! | `pkcs11` | no | `Pkcs11Kek`: a KEK on a PKCS#11 token, whose vendor's module is loaded at run time. |
-//!
+//! | `ff1` | no | `Ff1Key`: format-preserving encryption (NIST SP 800-38G) with SM4. Deterministic, unauthenticated, not a GM mode. |
 //! | `sdf` | no | `SdfKek` and `SdfRandom`: the KEK in a GM/T 0018 device, by `sm-sdf`, which loads the vendor's C library at run time. |
 //!
 //! The crate needs no executor, and no C library unless you bring a device's; `sqlx` brings Tokio and SQLite.
@@ -110,6 +110,8 @@ mod encrypted;
 mod envelope;
 mod error;
 mod etm;
+#[cfg(feature = "ff1")]
+mod ff1;
 mod fieldkey;
 mod hexadecimal;
 mod index;
@@ -145,6 +147,8 @@ pub use context::{FieldContext, RowKey};
 pub use encrypted::{Encrypted, FieldValue};
 pub use envelope::{Envelope, Header, from_text, to_text};
 pub use error::Error;
+#[cfg(feature = "ff1")]
+pub use ff1::{Ff1Alphabet, Ff1Key};
 pub use index::{BlindIndex, IndexInfo, IndexKind, Normalization, PreparedIndex};
 #[cfg(feature = "pkcs11")]
 pub use kek::pkcs11::{Pkcs11Config, Pkcs11Kek, Pkcs11Mechanisms, Pkcs11Token, Pkcs11Wrapping};

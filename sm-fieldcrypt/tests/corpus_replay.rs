@@ -12,18 +12,23 @@
 )]
 
 mod fuzz_bodies;
+#[cfg(feature = "ff1")]
+#[path = "fuzz_bodies/ff1.rs"]
+mod fuzz_bodies_ff1;
 
 use std::path::{Path, PathBuf};
 
 type Body = fn(&[u8]);
 
-const TARGETS: [(&str, Body); 6] = [
+const TARGETS: &[(&str, Body)] = &[
     ("sm_fieldcrypt_envelope", fuzz_bodies::open_envelope),
     ("sm_fieldcrypt_text", fuzz_bodies::read_text),
     ("sm_fieldcrypt_registry", fuzz_bodies::load_registry),
     ("sm_fieldcrypt_kek_file", fuzz_bodies::parse_kek_file),
     ("sm_fieldcrypt_mask", fuzz_bodies::mask_text),
     ("sm_fieldcrypt_import", fuzz_bodies::import_value),
+    #[cfg(feature = "ff1")]
+    ("sm_fieldcrypt_ff1", fuzz_bodies_ff1::encrypt_value),
 ];
 
 fn corpus(target: &str) -> PathBuf {
@@ -78,6 +83,12 @@ fn replay_import() {
     replay(&corpus("sm_fieldcrypt_import"), fuzz_bodies::import_value);
 }
 
+#[cfg(feature = "ff1")]
+#[test]
+fn replay_ff1() {
+    replay(&corpus("sm_fieldcrypt_ff1"), fuzz_bodies_ff1::encrypt_value);
+}
+
 /// A few thousand fixed mutations of the seeds, for machines without a fuzzer.
 #[test]
 fn mutated_seeds_hold() {
@@ -88,7 +99,7 @@ fn mutated_seeds_hold() {
         state ^= state << 17;
         (state % below.max(1) as u64) as usize
     };
-    for (target, body) in TARGETS {
+    for &(target, body) in TARGETS {
         for entry in std::fs::read_dir(corpus(target)).unwrap() {
             let seed = std::fs::read(entry.unwrap().path()).unwrap();
             for _ in 0..150 {
@@ -142,7 +153,7 @@ fn seeds_can_be_made_anew() {
     let wanted = std::env::var_os("SEEDS_DIR");
     let folder = wanted.map_or_else(|| scratch.path().to_path_buf(), PathBuf::from);
     write_seeds(&folder);
-    for (target, body) in TARGETS {
+    for &(target, body) in TARGETS {
         replay(&folder.join(target), body);
     }
 }
@@ -292,5 +303,21 @@ fn write_seeds(folder: &Path) {
     ];
     for (name, text) in imports {
         write("sm_fieldcrypt_import", name, text.as_bytes());
+    }
+    let encrypted = [
+        "0123456789\n6226090102675688",
+        "0123456789\n12345",
+        "0123456789\n622609010267568x",
+        "0123456789X\n11010119900307461X",
+        "\n\n123456",
+        "\u{24}\n0123456789abcdefghi",
+        "\u{2}\n01010101010101010101",
+        "\u{25}\n0000",
+        "00\n0000",
+        "01-\n0000",
+        "zyxwvutsrqponmlkjihgfedcba9876543210ZYXWVUTSRQPONMLKJIHGFEDCBA\nSm4Ff1",
+    ];
+    for (i, text) in encrypted.iter().enumerate() {
+        write("sm_fieldcrypt_ff1", &format!("{i}"), text.as_bytes());
     }
 }

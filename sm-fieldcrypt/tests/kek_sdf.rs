@@ -21,7 +21,7 @@ use sm_fieldcrypt::{
 };
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use support::TestDevice;
 
@@ -443,33 +443,43 @@ async fn a_ring_on_a_device() {
     }
 }
 
-/// Eight threads wrap and unwrap while sessions and device are lost. Every key comes back right.
+/// Eight threads wrap and unwrap while sessions and device are lost, now and then as the work goes on. Every key comes back
+/// right.
 #[test]
 fn losses_in_the_midst() {
+    /// Wraps and unwraps between two losses.
+    const BETWEEN: usize = 40;
     for (_, device) in [(1, TestDevice::new()), (3, TestDevice::of_2012())] {
         let (kek, _) = create(&device);
-        let done = AtomicBool::new(false);
+        let (worked, done) = (AtomicUsize::new(0), AtomicBool::new(false));
         std::thread::scope(|scope| {
             let workers: Vec<_> = (0..8_u8)
                 .map(|thread| {
-                    let kek = &kek;
+                    let (kek, worked) = (&kek, &worked);
                     scope.spawn(move || {
                         for round in 0..30 {
                             let context = [thread, round];
                             let blob = wrap(kek, &[thread; 32], &context).unwrap();
                             let key = unwrap(kek, &blob, &context).unwrap();
                             assert_eq!(key.expose(), [thread; 32]);
+                            worked.fetch_add(2, Ordering::Relaxed);
                         }
                     })
                 })
                 .collect();
-            let (device, done) = (&device, &done);
+            let (device, worked, done) = (&device, &worked, &done);
             scope.spawn(move || {
+                let (mut next, mut whole) = (BETWEEN, false);
                 while !done.load(Ordering::Relaxed) {
-                    device.lose_sessions();
-                    std::thread::sleep(Duration::from_millis(3));
-                    device.lose_device();
-                    std::thread::sleep(Duration::from_millis(3));
+                    if worked.load(Ordering::Relaxed) < next {
+                        std::thread::yield_now();
+                        continue;
+                    }
+                    match whole {
+                        false => device.lose_sessions(),
+                        true => device.lose_device(),
+                    }
+                    (next, whole) = (worked.load(Ordering::Relaxed) + BETWEEN, !whole);
                 }
             });
             let ended: Vec<_> = workers.into_iter().map(|w| w.join()).collect();

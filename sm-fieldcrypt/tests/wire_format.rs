@@ -13,7 +13,7 @@ mod common;
 mod peers;
 
 use common::{Bench, hex, unhex, user};
-use peers::{have_openssl, openssl};
+use peers::{have_openssl, openssl, openssl_hkdf};
 use sm_fieldcrypt::{
     Envelope, Error, FieldClass, FieldContext, OsRandom, PreparedKey, RandomSource, RowKey,
     SoftwareKek, Suite, from_text, to_text,
@@ -118,25 +118,6 @@ fn openssl_hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
         "mac", "-digest", "SM3", "-macopt", &key, "-in", path, "-binary", "HMAC",
     ];
     openssl(&arguments, b"")
-}
-
-fn openssl_hkdf(mode: &str, options: &[(&str, &[u8])], length: usize) -> Vec<u8> {
-    let mut arguments: Vec<String> = ["kdf", "-binary", "-keylen"]
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    arguments.push(length.to_string());
-    for option in [format!("mode:{mode}"), "digest:SM3".into()] {
-        arguments.extend(["-kdfopt".into(), option]);
-    }
-    for (name, value) in options {
-        arguments.extend(["-kdfopt".into(), format!("{name}:{}", hex(value))]);
-    }
-    arguments.push("HKDF".into());
-    openssl(
-        &arguments.iter().map(String::as_str).collect::<Vec<_>>(),
-        b"",
-    )
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 // Commands come line by line; every one has an answer line. All but MODE is hexadecimal; `-` stands for no bytes.
 //
 //   encrypt MODE KEY IV TEXT     the ciphertext, as ShardingSphere's SM4 encryptor calls for it: SM4/CBC/PKCS7Padding ...
+//   ff1 RADIX KEY TWEAK TEXT     FF1 with SM4; RADIX is decimal, TEXT and answer are numerals, one a byte
 
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
@@ -12,6 +13,10 @@ import java.nio.charset.StandardCharsets;
 import javax.crypto.Cipher;
 import javax.crypto.spec.IvParameterSpec;
 import javax.crypto.spec.SecretKeySpec;
+import org.bouncycastle.crypto.engines.SM4Engine;
+import org.bouncycastle.crypto.fpe.FPEFF1Engine;
+import org.bouncycastle.crypto.params.FPEParameters;
+import org.bouncycastle.crypto.params.KeyParameter;
 import org.bouncycastle.jce.provider.BouncyCastleProvider;
 import org.bouncycastle.util.encoders.Hex;
 
@@ -30,6 +35,9 @@ public class BouncyCastle {
         switch (words[0]) {
             case "encrypt":
                 return encrypt(words[1], bytes(words[2]), bytes(words[3]), bytes(words[4]));
+            case "ff1":
+                return ff1(
+                        Integer.parseInt(words[1]), bytes(words[2]), bytes(words[3]), bytes(words[4]));
             default:
                 throw new IllegalArgumentException("no command " + words[0]);
         }
@@ -48,5 +56,13 @@ public class BouncyCastle {
             cipher.init(Cipher.ENCRYPT_MODE, sm4, new IvParameterSpec(iv));
         }
         return Hex.toHexString(cipher.doFinal(text));
+    }
+
+    static String ff1(int radix, byte[] key, byte[] tweak, byte[] text) {
+        FPEFF1Engine engine = new FPEFF1Engine(new SM4Engine());
+        engine.init(true, new FPEParameters(new KeyParameter(key), radix, tweak));
+        byte[] encrypted = new byte[text.length];
+        engine.processBlock(text, 0, text.length, encrypted, 0);
+        return Hex.toHexString(encrypted);
     }
 }

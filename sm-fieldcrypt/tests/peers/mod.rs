@@ -1,7 +1,7 @@
 //! Other implementations, called as commands.
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
-use crate::common::require_peers;
+use crate::common::{hex, require_peers};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -14,8 +14,12 @@ fn run(command: &mut Command, input: &[u8]) -> Vec<u8> {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(input).unwrap();
-    let output = child.wait_with_output().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // Beside reading: a command that answers line by line would wait for its answers to be read.
+    let output = std::thread::scope(|scope| {
+        scope.spawn(move || stdin.write_all(input).unwrap());
+        child.wait_with_output().unwrap()
+    });
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {stderr}");
     output.stdout
@@ -37,6 +41,26 @@ pub fn have_openssl() -> bool {
         println!("SKIPPED: no openssl command with SM4");
     }
     have
+}
+
+/// HKDF-SM3 by `openssl`.
+pub fn openssl_hkdf(mode: &str, options: &[(&str, &[u8])], length: usize) -> Vec<u8> {
+    let mut arguments: Vec<String> = ["kdf", "-binary", "-keylen"]
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    arguments.push(length.to_string());
+    for option in [format!("mode:{mode}"), "digest:SM3".into()] {
+        arguments.extend(["-kdfopt".into(), option]);
+    }
+    for (name, value) in options {
+        arguments.extend(["-kdfopt".into(), format!("{name}:{}", hex(value))]);
+    }
+    arguments.push("HKDF".into());
+    openssl(
+        &arguments.iter().map(String::as_str).collect::<Vec<_>>(),
+        b"",
+    )
 }
 
 /// What `BouncyCastle.java` beside this file answers to commands; `None` where it cannot run.
