@@ -22,7 +22,6 @@ use sm_fieldcrypt::{
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
 use support::TestDevice;
 
 const ALGNOTSUPPORT: u32 = 0x0100_0009;
