@@ -2,14 +2,12 @@
 
 use crate::class::FieldClass;
 use crate::error::Error;
-use crate::observe::{KeyUser, Operation};
+use crate::observe::KeyUser;
 use crate::record::{KeyInfo, KeyRecord, KeyState, SKEW_MINUTES};
 use crate::registry::{Registry, wrap_context};
 use crate::resources::minutes;
-use crate::secret::SecretBytes;
-use crate::view::View;
+use crate::view::{KeyOf, View};
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 /// Conflicts with other writers after which a change gives up.
 pub(crate) const ATTEMPTS: u32 = 64;
@@ -125,22 +123,12 @@ async fn wrap_new_key(
     info: &KeyInfo,
     user: &KeyUser,
 ) -> Result<Vec<u8>, Error> {
-    let kek = &view.kek;
-    let tenant = info.tenant.as_deref();
-    let key_use = user.key_use(kek.id(), class.name(), tenant, Operation::WrapKey);
-    view.resources.watch.authorize(&key_use)?;
-    let mut key = Zeroizing::new(vec![0_u8; 32]);
-    view.resources.random.fill(&mut key)?;
-    let key = SecretBytes::new(std::mem::take(&mut *key));
-    let blob = kek.wrap_key(&key, &wrap_context(&registry.id, info)).await;
-    view.resources.watch.report_end(&key_use, blob.is_ok())?;
-    match blob {
-        Ok(blob) if blob.is_empty() => Err(Error::Kek {
-            provider: kek.id().into(),
-            reason: "it returned an empty wrapped key".into(),
-        }),
-        other => other,
-    }
+    let of = KeyOf {
+        name: class.name(),
+        tenant: info.tenant.as_deref(),
+    };
+    let context = wrap_context(&registry.id, info);
+    view.wrap_new_key(of, &context, user).await
 }
 
 /// Moves a key to another state.

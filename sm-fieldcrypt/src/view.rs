@@ -9,10 +9,12 @@ use crate::observe::{KeyUser, Operation};
 use crate::record::{KeyRecord, KeyState};
 use crate::registry::{Registry, UnverifiedRegistry, wrap_context};
 use crate::resources::Resources;
+use crate::secret::SecretBytes;
 use crate::store::{EpochAnchor, RegistryStore};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use zeroize::Zeroizing;
 
 /// From this age on, in seconds, the registry is read again when it is needed.
 const REFRESH_AGE: u64 = 30;
@@ -326,26 +328,15 @@ impl View {
         if let Some(key) = lock().get(&id) {
             return Ok(Arc::clone(key));
         }
-        let kek = &self.kek;
-        if record.info.kek_id != kek.id() {
-            return Err(Error::RegistryKek {
-                found: record.info.kek_id.clone(),
-                provider: kek.id().into(),
-            });
-        }
-        let tenant = record.info.tenant.as_deref();
-        let key_use = user.key_use(kek.id(), class.name(), tenant, Operation::UnwrapKey);
-        self.resources.watch.authorize(&key_use)?;
+        let of = KeyOf {
+            name: class.name(),
+            tenant: record.info.tenant.as_deref(),
+        };
         let context = wrap_context(&registry.id, &record.info);
-        let unwrapped = kek.unwrap_key(&record.blob, &context).await;
-        self.resources
-            .watch
-            .report_end(&key_use, unwrapped.is_ok())?;
-        let unwrapped = unwrapped?;
-        let bytes: &[u8; 32] = unwrapped.expose().try_into().map_err(|_| Error::Kek {
-            provider: kek.id().into(),
-            reason: "it unwrapped a key that does not have 32 bytes".into(),
-        })?;
+        let unwrapped = self
+            .unwrap_key(of, &record.info.kek_id, &record.blob, &context, user)
+            .await?;
+        let bytes = key_bytes(&unwrapped, self.kek.id())?;
         let uri = format!("fek://{}/{}", class.name(), record.info.fek_id);
         let key = Arc::new(FieldKey::new(bytes, uri, &*self.resources.random)?);
         let mut keys = lock();
@@ -366,6 +357,72 @@ impl View {
         // Two users may unwrap at once; all go on with the first one's.
         Ok(Arc::clone(keys.entry(id).or_insert(key)))
     }
+}
+
+/// Whose key it is, for guard and observer: the name of a class or an index, and the tenant.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeyOf<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) tenant: Option<&'a str>,
+}
+
+impl View {
+    /// Draws 32 bytes and has the KEK wrap them.
+    pub(crate) async fn wrap_new_key(
+        &self,
+        of: KeyOf<'_>,
+        context: &[u8],
+        user: &KeyUser,
+    ) -> Result<Vec<u8>, Error> {
+        let kek = &self.kek;
+        let key_use = user.key_use(kek.id(), of.name, of.tenant, Operation::WrapKey);
+        self.resources.watch.authorize(&key_use)?;
+        let mut key = Zeroizing::new(vec![0_u8; 32]);
+        self.resources.random.fill(&mut key)?;
+        let key = SecretBytes::new(std::mem::take(&mut *key));
+        let blob = kek.wrap_key(&key, context).await;
+        self.resources.watch.report_end(&key_use, blob.is_ok())?;
+        match blob {
+            Ok(blob) if blob.is_empty() => Err(Error::Kek {
+                provider: kek.id().into(),
+                reason: "it returned an empty wrapped key".into(),
+            }),
+            other => other,
+        }
+    }
+
+    /// Has the KEK unwrap a key that was wrapped under it.
+    pub(crate) async fn unwrap_key(
+        &self,
+        of: KeyOf<'_>,
+        kek_id: &str,
+        blob: &[u8],
+        context: &[u8],
+        user: &KeyUser,
+    ) -> Result<SecretBytes, Error> {
+        let kek = &self.kek;
+        if kek_id != kek.id() {
+            return Err(Error::RegistryKek {
+                found: kek_id.into(),
+                provider: kek.id().into(),
+            });
+        }
+        let key_use = user.key_use(kek.id(), of.name, of.tenant, Operation::UnwrapKey);
+        self.resources.watch.authorize(&key_use)?;
+        let unwrapped = kek.unwrap_key(blob, context).await;
+        self.resources
+            .watch
+            .report_end(&key_use, unwrapped.is_ok())?;
+        unwrapped
+    }
+}
+
+/// The 32 bytes that every key has.
+pub(crate) fn key_bytes<'a>(key: &'a SecretBytes, kek_id: &str) -> Result<&'a [u8; 32], Error> {
+    key.expose().try_into().map_err(|_| Error::Kek {
+        provider: kek_id.into(),
+        reason: "it unwrapped a key that does not have 32 bytes".into(),
+    })
 }
 
 fn usable_indexes(snapshot: &Snapshot) -> HashSet<IndexKeyId> {

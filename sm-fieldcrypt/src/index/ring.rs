@@ -9,10 +9,8 @@ use crate::keyring::KeyRing;
 use crate::observe::{KeyUser, Operation};
 use crate::record::KeyState;
 use crate::rotation::ATTEMPTS;
-use crate::secret::SecretBytes;
-use crate::view::{IndexKeyId, Snapshot, View};
+use crate::view::{IndexKeyId, KeyOf, Snapshot, View, key_bytes};
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 impl KeyRing {
     /// Makes an index ready for a tenant, on behalf of a user. As [`prepare`](Self::prepare) it does I/O only when that is
@@ -195,7 +193,8 @@ async fn new_version(
             kek_id: view.kek.id().into(),
             created: view.resources.clock.unix_seconds(),
         };
-        let blob = wrap(view, &registry.id, index, &info, user).await?;
+        let context = info.wrap_context(&registry.id)?;
+        let blob = view.wrap_new_key(of(index, &info), &context, user).await?;
         let record = IndexRecord {
             info: info.clone(),
             blob,
@@ -212,28 +211,10 @@ async fn new_version(
     Err(Error::RegistryConflict)
 }
 
-async fn wrap(
-    view: &View,
-    registry: &[u8; 16],
-    index: &BlindIndex,
-    info: &IndexInfo,
-    user: &KeyUser,
-) -> Result<Vec<u8>, Error> {
-    let kek = &view.kek;
-    let tenant = Some(info.tenant.as_str());
-    let key_use = user.key_use(kek.id(), index.name(), tenant, Operation::WrapKey);
-    view.resources.watch.authorize(&key_use)?;
-    let mut key = Zeroizing::new(vec![0_u8; 32]);
-    view.resources.random.fill(&mut key)?;
-    let key = SecretBytes::new(std::mem::take(&mut *key));
-    let blob = kek.wrap_key(&key, &info.wrap_context(registry)?).await;
-    view.resources.watch.report_end(&key_use, blob.is_ok())?;
-    match blob {
-        Ok(blob) if blob.is_empty() => Err(Error::Kek {
-            provider: kek.id().into(),
-            reason: "it returned an empty wrapped key".into(),
-        }),
-        other => other,
+fn of<'a>(index: &'a BlindIndex, info: &'a IndexInfo) -> KeyOf<'a> {
+    KeyOf {
+        name: index.name(),
+        tenant: Some(&info.tenant),
     }
 }
 
@@ -285,26 +266,12 @@ impl View {
         if let Some(key) = self.held_index_key(&id) {
             return Ok(key);
         }
-        let kek = &self.kek;
-        if record.info.kek_id != kek.id() {
-            return Err(Error::RegistryKek {
-                found: record.info.kek_id.clone(),
-                provider: kek.id().into(),
-            });
-        }
-        let tenant = Some(record.info.tenant.as_str());
-        let key_use = user.key_use(kek.id(), index.name(), tenant, Operation::UnwrapKey);
-        self.resources.watch.authorize(&key_use)?;
-        let context = record.info.wrap_context(&snapshot.loaded.registry.id)?;
-        let unwrapped = kek.unwrap_key(&record.blob, &context).await;
-        self.resources
-            .watch
-            .report_end(&key_use, unwrapped.is_ok())?;
-        let unwrapped = unwrapped?;
-        let bytes: &[u8; 32] = unwrapped.expose().try_into().map_err(|_| Error::Kek {
-            provider: kek.id().into(),
-            reason: "it unwrapped a key that does not have 32 bytes".into(),
-        })?;
+        let info = &record.info;
+        let context = info.wrap_context(&snapshot.loaded.registry.id)?;
+        let unwrapped = self
+            .unwrap_key(of(index, info), &info.kek_id, &record.blob, &context, user)
+            .await?;
+        let bytes = key_bytes(&unwrapped, self.kek.id())?;
         let uri = format!("idx://{}/{}", index.name(), record.info.version);
         Ok(self.hold_index_key(id, Arc::new(IndexKey::new(bytes, uri))))
     }
