@@ -5,7 +5,7 @@
   name = $0
   sub(/^[0-9a-f]+ </, "", name)
   sub(/>:$/, "", name)
-  kernel = name ~ /sm_accel::(sm4::(aesni|vaes|gfni_avx2|gfni_avx512|words_aes|words_gfni|ghash::v?clmul[0-9]*)|sm3::lanes_avx[0-9]*)::|sm_accel::sm2::select::avx(2|512)::/
+  kernel = name ~ /sm_accel::(sm4::(aesni|vaes|gfni_avx2|gfni_avx512|words_aes|words_gfni|ghash::v?clmul[0-9]*)|sm3::lanes_avx[0-9]*(_pair)?)::|sm_accel::sm2::select::avx(2|512)::/
   if (kernel) functions[name] = 1
   next
 }

@@ -370,6 +370,9 @@ impl<'ast> Visit<'ast> for Visitor {
         self.imports.absolute.append(&mut paths);
     }
 
+    /// `pub(in crate::sm4)` says who may see something, and uses nothing.
+    fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
+
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let names: Vec<String> = path.segments.iter().map(|s| s.ident.to_string()).collect();
         // `super` inside an inline module is the file's own module.

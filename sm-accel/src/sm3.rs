@@ -25,6 +25,8 @@ mod lanes;
 mod lanes_avx2;
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
 mod lanes_avx512;
+#[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
+mod lanes_avx512_pair;
 mod many;
 mod queue;
 mod rounds;

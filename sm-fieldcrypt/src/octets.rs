@@ -2,6 +2,9 @@
 
 use crate::error::Error;
 
+/// Longest wrapped key, in bytes.
+pub(crate) const MAX_BLOB: usize = 4096;
+
 /// A text of at most 255 bytes behind its length.
 pub(crate) fn push_short(out: &mut Vec<u8>, value: &str) -> Result<(), Error> {
     let length = u8::try_from(value.len()).map_err(|_| Error::Config {

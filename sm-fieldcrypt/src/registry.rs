@@ -20,7 +20,7 @@ use crate::crypto::tags_equal;
 use crate::error::Error;
 use crate::index::record::{self as index_record, IndexRecord};
 use crate::kek::provider::KekProvider;
-use crate::octets::{Reader, as_usize, inside, push_long, push_short, text};
+use crate::octets::{MAX_BLOB, Reader, as_usize, inside, push_long, push_short, text};
 use crate::record::{KeyInfo, KeyRecord, KeyState};
 
 const MAGIC: &[u8; 8] = b"SMFCREG1";
@@ -31,7 +31,6 @@ const KIND_FIELD_KEY: u8 = 1;
 const KIND_INDEX_KEY: u8 = 2;
 const ORIGIN_WRAPPED: u8 = 1;
 const KDF_HKDF_SM3: u8 = 1;
-pub(crate) const MAX_BLOB: usize = 4096;
 /// Longest registry that is read, in bytes.
 pub(crate) const MAX_REGISTRY: usize = 64 << 20;
 

@@ -10,8 +10,6 @@
     reason = "constant indices into fixed arrays; offsets stay below the length that was checked"
 )]
 
-mod pair;
-
 use core::arch::x86_64::{
     __m128i, __m512i, _mm_loadu_si128, _mm_setr_epi8, _mm512_add_epi32, _mm512_broadcast_i32x4,
     _mm512_castsi128_si512, _mm512_inserti32x4, _mm512_load_si512, _mm512_rol_epi32,
@@ -25,9 +23,7 @@ use crate::sm3::lane_rounds::lane_rounds;
 use crate::sm3::lanes::{LaneKernel, LaneStates, common_blocks};
 use crate::sm3::rounds::{BLOCK, DIGEST, T};
 
-pub(crate) use pair::Pair;
-
-type Vector = __m512i;
+pub(super) type Vector = __m512i;
 
 impl LaneKernel<16> for Avx512Gfni {
     #[inline]
@@ -116,7 +112,7 @@ unsafe fn load(w: &mut [Vector; 16], inputs: &[&[u8]; 16], offset: usize) {
 /// Every input has at least `offset + 64` bytes, and `q` is below 4.
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
-unsafe fn quarter(inputs: &[&[u8]; 16], offset: usize, q: usize) -> [Vector; 4] {
+pub(super) unsafe fn quarter(inputs: &[&[u8]; 16], offset: usize, q: usize) -> [Vector; 4] {
     let swap = _mm512_broadcast_i32x4(_mm_setr_epi8(
         3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12,
     ));
@@ -146,7 +142,7 @@ macro_rules! operations {
     ($($name:ident($($arg:ident),*) = $value:expr;)*) => {$(
         #[target_feature(enable = "avx512f,avx512bw")]
         #[inline]
-        fn $name($($arg: Vector),*) -> Vector {
+        pub(super) fn $name($($arg: Vector),*) -> Vector {
             $value
         }
     )*};
@@ -154,7 +150,7 @@ macro_rules! operations {
 
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
-fn splat(word: u32) -> Vector {
+pub(super) fn splat(word: u32) -> Vector {
     _mm512_set1_epi32(word.cast_signed())
 }
 

@@ -10,7 +10,7 @@ use crate::sm3::compress::{compress, digest_of, pad};
 use crate::sm3::job::Job;
 use crate::sm3::lanes::{LaneKernel, LaneStates};
 #[cfg(all(target_arch = "x86_64", not(sm_accel_portable)))]
-use crate::sm3::lanes_avx512::Pair;
+use crate::sm3::lanes_avx512_pair::Pair;
 use crate::sm3::rounds::{BLOCK, DIGEST, State};
 
 /// Digest `i` of `out` becomes that of `job(i)`.

@@ -1,51 +1,7 @@
 //! What an index is over, and what it gives away.
 
 use crate::error::Error;
-use crate::index::record::IndexKind;
-
-/// What is made of a value before it is hashed, so that what means the same is found as the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Normalization {
-    /// Nothing: equal are equal bytes.
-    Exact,
-    /// White space around it goes, and letters become upper case: a check digit `x` is `X`.
-    IdentityNumber,
-    /// Spaces and hyphens go: `6228 4804-0256` is `622848040256`.
-    Digits,
-    /// White space around it goes, and letters become lower case (Unicode), for e-mail addresses.
-    Lowercase,
-}
-
-impl Normalization {
-    pub(crate) const fn id(self) -> u8 {
-        match self {
-            Self::Exact => 1,
-            Self::IdentityNumber => 2,
-            Self::Digits => 3,
-            Self::Lowercase => 4,
-        }
-    }
-
-    pub(crate) const fn from_id(id: u8) -> Option<Self> {
-        Some(match id {
-            1 => Self::Exact,
-            2 => Self::IdentityNumber,
-            3 => Self::Digits,
-            4 => Self::Lowercase,
-            _ => return None,
-        })
-    }
-
-    pub(crate) fn apply(self, value: &str) -> String {
-        match self {
-            Self::Exact => value.to_owned(),
-            Self::IdentityNumber => value.trim().to_ascii_uppercase(),
-            Self::Digits => value.chars().filter(|c| !matches!(c, ' ' | '-')).collect(),
-            Self::Lowercase => value.trim().to_lowercase(),
-        }
-    }
-}
+use crate::index::kind::{IndexKind, Normalization};
 
 /// An index over one column. Its name is used in calls and events; table and column are the stable ids of
 /// [`FieldContext`](crate::FieldContext).

@@ -4,11 +4,13 @@
 //! value), cut to the index's length. Every (tenant, table, column, kind, version) has a random key of its own, wrapped by the KEK.
 
 mod definition;
+mod kind;
 mod prepared;
 pub(crate) mod record;
 mod ring;
 
-pub use definition::{BlindIndex, Normalization};
+pub use definition::BlindIndex;
+pub use kind::{IndexKind, Normalization};
 pub(crate) use prepared::IndexKey;
 pub use prepared::PreparedIndex;
-pub use record::{IndexInfo, IndexKind};
+pub use record::IndexInfo;

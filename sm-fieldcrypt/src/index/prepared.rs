@@ -2,7 +2,8 @@
 
 use crate::crypto::{HmacJob, HmacKey, hmac_many};
 use crate::error::Error;
-use crate::index::record::{IndexInfo, IndexKind};
+use crate::index::kind::IndexKind;
+use crate::index::record::IndexInfo;
 use crate::observe::{KeyUse, KeyUser, Operation};
 use crate::record::KeyState;
 use crate::resources::Resources;

@@ -5,60 +5,13 @@
 //! ‖ u16 length ‖ wrapped key
 
 use crate::error::Error;
-use crate::index::definition::{BlindIndex, Normalization};
-use crate::octets::{Reader, inside, push_long, push_short, text};
+use crate::index::definition::BlindIndex;
+use crate::index::kind::{IndexKind, Normalization};
+use crate::octets::{MAX_BLOB, Reader, inside, push_long, push_short, text};
 use crate::record::KeyState;
-use crate::registry::MAX_BLOB;
 use std::fmt;
 
 const WRAP_LABEL: &[u8] = b"smfc1/wrap-index";
-
-/// What an index finds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum IndexKind {
-    /// Rows by a whole value.
-    Equality,
-    /// Rows by a whole value that occurs once.
-    Unique,
-    /// Rows by so many first characters.
-    Prefix(u16),
-}
-
-impl IndexKind {
-    pub(crate) const fn id(self) -> u8 {
-        match self {
-            Self::Equality => 1,
-            Self::Unique => 2,
-            Self::Prefix(_) => 3,
-        }
-    }
-
-    pub(crate) const fn prefix_len(self) -> u16 {
-        match self {
-            Self::Equality | Self::Unique => 0,
-            Self::Prefix(n) => n,
-        }
-    }
-
-    pub(crate) const fn from_id(id: u8, prefix: u16) -> Option<Self> {
-        match (id, prefix) {
-            (1, 0) => Some(Self::Equality),
-            (2, 0) => Some(Self::Unique),
-            (3, 1..) => Some(Self::Prefix(prefix)),
-            _ => None,
-        }
-    }
-
-    /// Its name, e.g. `equality`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Equality => "equality",
-            Self::Unique => "unique",
-            Self::Prefix(_) => "prefix",
-        }
-    }
-}
 
 /// What the registry says of one version of an index, without its wrapped key.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,16 +3,25 @@
 //!
 //! 16 vectors of state are in registers. 32 of words and the states before the block are not: they are written and read
 //! as volatile, so that the compiler makes no copies of its own, which could not be wiped.
+#![allow(
+    unsafe_code,
+    reason = "volatile loads and stores, and the call that the token proves"
+)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "constant indices into fixed arrays; offsets stay below the length that was checked"
+)]
 
 use core::arch::x86_64::_mm512_setzero_si512;
 use core::ptr;
 
-use super::{
+use crate::cpu::Avx512Gfni;
+use crate::sm3::lanes::{LaneKernel, LaneStates, common_blocks};
+use crate::sm3::lanes_avx512::{
     Vector, add, choose, majority, p0, p1, quarter, rotl7, rotl9, rotl12, rotl15, rotl19, splat,
     xor, xor3,
 };
-use crate::cpu::Avx512Gfni;
-use crate::sm3::lanes::{LaneKernel, LaneStates, common_blocks};
 use crate::sm3::rounds::{BLOCK, DIGEST, T};
 
 /// Proof of [`Avx512Gfni`], for twice its lanes.
