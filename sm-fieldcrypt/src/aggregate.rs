@@ -4,7 +4,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::observe::{KeyUse, KeyUseObserver, Operation, Outcome, Refused};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Identities that are summed up at a time; beyond them every use is an event, so that memory has a bound.
 const MOST: usize = 4096;
@@ -13,14 +13,22 @@ const MOST: usize = 4096;
 /// are told apart by principal, key, class, tenant, operation, outcome and trace id, so no count moves to anybody else's.
 ///
 /// The first use is asked of the observer behind it as without this, so that a fail-closed one can refuse; what is summed up
-/// is reported later, and can then no longer be refused. Sums go out when their window is over and *something* is observed, with
-/// [`flush`](Self::flush), and on drop: flush from a timer, and before the process ends. A process that is killed loses the sums
-/// of its last window. [`Outcome::Attempted`] and all that changes or wraps keys is never summed up.
+/// is reported later, and can then no longer be refused. A sum that is refused all the same is kept and reported again after
+/// another window, and uses of its kind are asked for one by one until one is taken. Sums go out when their window is over and
+/// *something* is observed, with [`flush`](Self::flush), and on drop: flush from a timer, and before the process ends. A process that is
+/// killed loses the sums of its last window. [`Outcome::Attempted`] and all that changes or wraps keys is never summed up.
 pub struct AggregatingObserver {
     behind: Arc<dyn KeyUseObserver>,
     clock: Arc<dyn Clock>,
     window: u64,
-    sums: Mutex<HashMap<Kind, Sum>>,
+    sums: Mutex<Sums>,
+}
+
+#[derive(Default)]
+struct Sums {
+    of: HashMap<Kind, Sum>,
+    /// When the first window is over; before, nobody looks through all.
+    due: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -40,6 +48,8 @@ struct Sum {
     count: u64,
     /// What the key had been used for before the first of them.
     usage_count: u64,
+    /// The observer behind has taken one of this kind in this window: the next are summed up.
+    taken: bool,
 }
 
 impl Kind {
@@ -90,24 +100,62 @@ impl AggregatingObserver {
     /// Reports all that is summed up.
     ///
     /// # Errors
-    /// The first refusal of the observer behind; all are reported.
+    /// The first refusal of the observer behind. All are reported, and what was refused is kept.
     pub fn flush(&self) -> Result<(), Refused> {
-        self.report(|_| true)
+        self.report(self.clock.unix_seconds(), |_| true)
     }
 
-    /// Takes out the sums that are due, and reports those that count something.
-    fn report(&self, is_due: impl Fn(&Sum) -> bool) -> Result<(), Refused> {
+    fn lock(&self) -> MutexGuard<'_, Sums> {
+        self.sums.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reports the sums that are due and count something.
+    fn report(&self, now: u64, is_due: impl Fn(&Sum) -> bool) -> Result<(), Refused> {
         let due: Vec<(Kind, Sum)> = {
-            let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
-            sums.extract_if(|_, sum| is_due(sum)).collect()
+            let mut sums = self.lock();
+            let due = sums.of.extract_if(|_, sum| is_due(sum)).collect();
+            sums.due = sums.of.values().map(|sum| self.end_of(sum)).min();
+            due
         };
         // The observer behind is not called under the lock.
         let mut result = Ok(());
-        for (kind, sum) in due.iter().filter(|(_, sum)| sum.count > 0) {
-            let reported = self.behind.observe(&kind.key_use(sum));
+        for (kind, sum) in due.into_iter().filter(|(_, sum)| sum.count > 0) {
+            let reported = self.behind.observe(&kind.key_use(&sum));
+            if reported.is_err() {
+                self.keep(kind, &sum, now);
+            }
             result = result.and(reported);
         }
         result
+    }
+
+    /// Takes back a sum that was refused.
+    fn keep(&self, kind: Kind, refused: &Sum, now: u64) {
+        let mut sums = self.lock();
+        let sum = sums.of.entry(kind).or_insert(Sum {
+            since: now,
+            count: 0,
+            usage_count: refused.usage_count,
+            taken: false,
+        });
+        sum.count = sum.count.saturating_add(refused.count);
+        sum.usage_count = sum.usage_count.min(refused.usage_count);
+        sum.taken = false;
+        let end = self.end_of(sum);
+        sums.due = Some(sums.due.map_or(end, |due| due.min(end)));
+    }
+
+    fn end_of(&self, sum: &Sum) -> u64 {
+        sum.since.saturating_add(self.window)
+    }
+
+    /// What was summed up for others is theirs: its refusal is no answer to the use at hand.
+    fn report_due(&self, now: u64) {
+        // A clock that went back ends a window as well.
+        let is_over = |end: u64| now >= end || end > now.saturating_add(self.window);
+        if self.lock().due.is_some_and(is_over) {
+            let _ = self.report(now, |sum| is_over(self.end_of(sum)));
+        }
     }
 }
 
@@ -127,44 +175,38 @@ fn is_summed_up(key_use: &KeyUse<'_>) -> bool {
 impl KeyUseObserver for AggregatingObserver {
     fn observe(&self, key_use: &KeyUse<'_>) -> Result<(), Refused> {
         let now = self.clock.unix_seconds();
-        // A clock that went back ends a window as well.
-        let over = |sum: &Sum| {
-            now.checked_sub(sum.since)
-                .is_none_or(|age| age >= self.window)
-        };
-        // What was summed up for others is theirs: its refusal is no answer to this use.
-        let _ = self.report(over);
+        self.report_due(now);
         if !is_summed_up(key_use) {
             return self.behind.observe(key_use);
         }
         let kind = Kind::of(key_use);
-        {
-            let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(sum) = sums.get_mut(&kind) {
-                if sum.count == 0 {
-                    sum.usage_count = key_use.usage_count;
-                }
-                sum.count = sum.count.saturating_add(key_use.count);
-                return Ok(());
+        if let Some(sum) = self.lock().of.get_mut(&kind).filter(|sum| sum.taken) {
+            if sum.count == 0 {
+                sum.usage_count = key_use.usage_count;
             }
-            if sums.len() < MOST {
+            sum.count = sum.count.saturating_add(key_use.count);
+            return Ok(());
+        }
+        self.behind.observe(key_use)?;
+        // From here on the observer behind has taken one.
+        let mut sums = self.lock();
+        let is_room = sums.of.len() < MOST;
+        match sums.of.get_mut(&kind) {
+            Some(sum) => sum.taken = true,
+            None if is_room => {
                 let sum = Sum {
                     since: now,
                     count: 0,
                     usage_count: 0,
+                    taken: true,
                 };
-                sums.insert(kind.clone(), sum);
+                let end = self.end_of(&sum);
+                sums.of.insert(kind, sum);
+                sums.due = Some(sums.due.map_or(end, |due| due.min(end)));
             }
+            None => {}
         }
-        let answer = self.behind.observe(key_use);
-        if answer.is_err() {
-            // Refused: the next one is asked again. What others have counted meanwhile stays.
-            let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
-            if sums.get(&kind).is_some_and(|sum| sum.count == 0) {
-                sums.remove(&kind);
-            }
-        }
-        answer
+        Ok(())
     }
 }
 

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Seconds of a day.
 const DAY: u64 = 86_400;
-/// Subjects that a rule counts at a time; the one that was quiet longest goes first.
+/// Subjects that a rule counts at a time; the one that came first goes first. Whoever can choose so many names can make a
+/// rule forget: count by trace only where trace ids are the service's own.
 const MOST: usize = 16_384;
 
 /// By what a rule counts.
@@ -60,7 +61,7 @@ enum RuleKind {
 }
 
 impl AlertRule {
-    /// More than so many values within so many seconds. Attempts are not counted, but by a rule for that outcome.
+    /// More than so many values within so many seconds, a day at most. Attempts are not counted, but by a rule for that outcome.
     #[must_use]
     pub fn more_than(name: &str, values: u64, within_seconds: u64, by: CountBy) -> Self {
         Self::new(
@@ -114,7 +115,9 @@ impl AlertRule {
     fn validate(&self) -> Result<(), Error> {
         let fault = match self.kind {
             _ if self.name.is_empty() => "a rule needs a name",
-            RuleKind::MoreThan { within: 0, .. } => "a rule counts over at least a second",
+            RuleKind::MoreThan { within, .. } if !(1..=DAY).contains(&within) => {
+                "a rule counts over a second to a day"
+            }
             RuleKind::Between { start, end, offset }
                 if start >= DAY || end > DAY || start == end || offset.unsigned_abs() >= DAY =>
             {
@@ -237,8 +240,12 @@ impl Counts {
 
 impl Count {
     fn add(&mut self, now: u64, values: u64, within: u64) {
+        // At most 64 slots a window: of a long one some seconds are counted together, at the first of them.
+        let slot = within.div_ceil(64);
         match self.seconds.back_mut() {
-            Some((second, sum)) if *second >= now => *sum = sum.saturating_add(values),
+            Some((second, sum)) if second.saturating_add(slot) > now => {
+                *sum = sum.saturating_add(values);
+            }
             _ => self.seconds.push_back((now, values)),
         }
         self.sum = self.sum.saturating_add(values);

@@ -159,7 +159,15 @@ impl KeySet {
                     && entry.info.active_from <= now_minutes.saturating_add(SKEW_MINUTES)
                     && now_minutes < entry.info.active_until
             })
-            .max_by_key(|entry| (entry.info.active_from, entry.info.fek_id))
+            // One that has begun, by this clock: the skew serves a node that is behind the one that has just made the first key.
+            .max_by_key(|entry| {
+                let info = &entry.info;
+                (
+                    info.active_from <= now_minutes,
+                    info.active_from,
+                    info.fek_id,
+                )
+            })
     }
 }
 

@@ -76,9 +76,9 @@ impl PreparedKey {
                 offset: chunks.len(),
             });
         }
-        let session = self.session(header.header(), entry)?;
         let mut key_use = self.key_use(&entry.key, Operation::Open, 1);
         self.resources.watch.authorize(&key_use)?;
+        let session = self.session(header.header(), entry)?;
         let opened = header.open(etm(&session)?, &aad, numbers.start, chunks);
         if opened.is_ok() {
             let sessions = &self.resources.sessions;

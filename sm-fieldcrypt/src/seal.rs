@@ -90,7 +90,8 @@ impl PreparedKey {
         let checked: Vec<Result<Sealable<'_>, Error>> = items
             .iter()
             .map(|(plaintext, context)| {
-                check_length(plaintext.len(), self.class.suite())?;
+                let length = u64::try_from(plaintext.len()).unwrap_or(u64::MAX);
+                check_length(length, self.class.suite())?;
                 let aad = context.aad(self.class.is_row_bound(), &self.tenant)?;
                 Ok(Sealable { plaintext, aad })
             })
@@ -493,8 +494,7 @@ pub(crate) fn check_usable(entry: &KeyEntry, may: bool) -> Result<(), Error> {
     Ok(())
 }
 
-pub(crate) fn check_length(length: usize, suite: Suite) -> Result<(), Error> {
-    let length = u64::try_from(length).unwrap_or(u64::MAX);
+pub(crate) fn check_length(length: u64, suite: Suite) -> Result<(), Error> {
     let limit = suite.max_plaintext();
     if length > limit {
         return Err(Error::TooLong { length, limit });
@@ -516,7 +516,6 @@ mod tests {
             (Suite::Ccm, (1 << 24) - 1),
         ] {
             assert_eq!(suite.max_plaintext(), limit);
-            let limit = usize::try_from(limit).unwrap();
             check_length(limit, suite).unwrap();
             let fault = check_length(limit + 1, suite);
             assert!(matches!(fault, Err(Error::TooLong { .. })));

@@ -19,7 +19,7 @@ const NAME: &str = "default";
 macro_rules! store {
     (
         $(#[$docs:meta])*
-        $store:ident, $pool:ident, $bytes:literal, $length:literal
+        $store:ident, $pool:ident, $bytes:literal, $fits:literal
     ) => {
         $(#[$docs])*
         #[derive(Clone)]
@@ -75,9 +75,8 @@ macro_rules! store {
                 let table = &self.table;
                 // A row that somebody has made huge is not read.
                 let sql = format!(
-                    "SELECT CASE WHEN {}(registry) <= {MAX_REGISTRY} THEN registry END \
-                     FROM {table} WHERE name = $1",
-                    $length
+                    "SELECT CASE WHEN {} <= {MAX_REGISTRY} THEN registry END FROM {table} WHERE name = $1",
+                    $fits
                 );
                 let row: Option<(Option<Vec<u8>>,)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
                     .bind(&self.name)
@@ -88,7 +87,7 @@ macro_rules! store {
                     None => Ok(None),
                     Some((Some(bytes),)) => Ok(Some(bytes)),
                     Some((None,)) => Err(Error::Registry {
-                        what: "longer than 64 MiB",
+                        what: "longer than 64 MiB, or not bytes",
                         offset: 0,
                     }),
                 }
@@ -153,13 +152,13 @@ macro_rules! store {
 store! {
     /// A registry in SQLite. Durable as the connection is: set `PRAGMA synchronous = FULL` or `EXTRA`, or a loss of power may
     /// take the last change back, which nodes that have seen it then refuse.
-    SqliteStore, SqlitePool, "BLOB", "length"
+    SqliteStore, SqlitePool, "BLOB", "typeof(registry) = 'blob' AND length(registry)"
 }
 
 store! {
     /// A registry in PostgreSQL, read and written on the primary: a replica that lags looks like a registry that was put
     /// back, and is refused. Durable unless `synchronous_commit` is off.
-    PostgresStore, PgPool, "BYTEA", "octet_length"
+    PostgresStore, PgPool, "BYTEA", "octet_length(registry)"
 }
 
 fn check_table(table: &str) -> Result<(), Error> {

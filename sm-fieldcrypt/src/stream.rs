@@ -12,7 +12,9 @@ use crate::secret::SecretBytes;
 use crate::session::Session;
 use std::fmt;
 
-/// Seals a long value chunk by chunk. Made by [`PreparedKey::seal_stream`].
+/// Seals a long value chunk by chunk. Made by [`PreparedKey::seal_stream`]. It ends with its key's state, which this process
+/// learns when a ring reads the registry again; it may go on for longer than the 60 seconds of a prepared key, as a long value
+/// does, and the guard is asked once, at its start.
 ///
 /// ```
 /// # fn upload(key: &sm_fieldcrypt::PreparedKey, cell: &sm_fieldcrypt::FieldContext, track: &[u8]) -> Result<Vec<u8>, sm_fieldcrypt::Error> {
@@ -31,7 +33,7 @@ pub struct SealStream<'a> {
 
 /// Opens a long value chunk by chunk. Made by [`PreparedKey::open_stream`].
 ///
-/// Each chunk is authentic when it is given out, and stands where it belongs. That the value is *whole* is known only
+/// As a [`SealStream`] it may go on for longer than a prepared key. Each chunk is authentic when it is given out, and stands where it belongs. That the value is *whole* is known only
 /// after [`finish`](Self::finish): what has side effects before is to be undone if that fails.
 pub struct OpenStream<'a> {
     parts: Parts<'a>,
@@ -68,10 +70,7 @@ impl PreparedKey {
             .ok_or_else(|| self.no_key())?;
         check_usable(entry, !entry.key.is_retired())?;
         let window = entry.info.sealing_window(minutes(now))?;
-        check_length(
-            usize::try_from(length).unwrap_or(usize::MAX),
-            self.class.suite(),
-        )?;
+        check_length(length, self.class.suite())?;
         let aad = context.aad(self.class.is_row_bound(), &self.tenant)?;
         let mut key_use = self.key_use(&entry.key, Operation::Seal, 1);
         self.resources.watch.authorize(&key_use)?;
@@ -201,6 +200,7 @@ impl SealStream<'_> {
     /// [`Error::Envelope`] for another length or too many chunks, [`Error::KeyState`] when the key was closed meanwhile.
     pub fn seal_next(&mut self, text: &[u8]) -> Result<Vec<u8>, Error> {
         let parts = &mut self.parts;
+        check_usable(parts.entry, !parts.entry.key.is_retired())?;
         parts.check(text.len(), 0)?;
         let mut sealed = Vec::with_capacity(text.len().saturating_add(32));
         let keys = etm(&parts.session)?;

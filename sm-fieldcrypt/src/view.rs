@@ -169,18 +169,17 @@ impl View {
             }
             held.clone()
         };
-        let usable: HashSet<(u16, u32)> = snapshot
-            .loaded
-            .registry
-            .records
-            .iter()
-            .filter(|r| r.info.state.may_open())
-            .map(|r| (r.info.class, r.info.fek_id))
-            .collect();
         let mut keys = self
             .field_keys
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        // What is known now, under the lock: an install that was slow closes no key of a later one.
+        let known = self.snapshot().loaded;
+        let records = known.registry.records.iter();
+        let usable: HashSet<(u16, u32)> = records
+            .filter(|r| r.info.state.may_open())
+            .map(|r| (r.info.class, r.info.fek_id))
+            .collect();
         keys.retain(|id, key| {
             let keep = usable.contains(id);
             if !keep {
@@ -189,7 +188,7 @@ impl View {
             keep
         });
         drop(keys);
-        self.close_index_keys(&snapshot);
+        self.close_index_keys();
         self.resources.sessions.retain(|id, born| {
             usable.contains(&(id.class, id.fek_id)) && now.saturating_sub(born) <= SESSION_LIFE
         });
@@ -197,12 +196,12 @@ impl View {
     }
 
     /// Lets go of the keys of index versions that may not be used any more.
-    fn close_index_keys(&self, snapshot: &Snapshot) {
-        let usable: HashSet<IndexKeyId> = usable_indexes(snapshot);
+    fn close_index_keys(&self) {
         let mut keys = self
             .index_keys
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        let usable: HashSet<IndexKeyId> = usable_indexes(&self.snapshot());
         keys.retain(|id, key| {
             let keep = usable.contains(id);
             if !keep {

@@ -386,3 +386,24 @@ proptest! {
         }
     }
 }
+
+/// Two rotations in a row: no token is made that a node with an older registry does not search for.
+#[tokio::test]
+async fn hazard_two_rotations_within_the_time_that_nodes_take_to_notice() {
+    let bench = Bench::new();
+    let ring = ring(&bench).await;
+    let stored = token(&prepared(&ring, "by_id").await, "x");
+    bench.clock.advance(1000);
+    for _ in 0..2 {
+        ring.rotate_index("by_id", "bank-a", &user()).await.unwrap();
+        bench.clock.advance(10);
+    }
+    let index = prepared(&ring, "by_id").await;
+    assert_eq!(token(&index, "x"), stored);
+    bench.clock.advance(345);
+    let index = prepared(&ring, "by_id").await;
+    assert_eq!(token(&index, "x")[..2], [0, 2]);
+    bench.clock.advance(10);
+    let index = prepared(&ring, "by_id").await;
+    assert_eq!(token(&index, "x")[..2], [0, 3]);
+}

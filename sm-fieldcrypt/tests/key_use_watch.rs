@@ -194,6 +194,34 @@ async fn a_fail_closed_observer_still_refuses_the_first_use() {
     assert_eq!(seen.took().len(), 4);
 }
 
+/// What cannot be delivered is neither lost nor a reason to go on unrecorded.
+#[test]
+fn hazard_sums_are_lost_when_the_observer_behind_refuses() {
+    let (seen, clock) = (Arc::new(Seen::default()), Arc::new(ManualClock::new(NOW)));
+    let observer = AggregatingObserver::new(seen.clone(), 60).clock(clock.clone());
+    for i in 0..10 {
+        observer.observe(&open("a", 1, i)).unwrap();
+    }
+    seen.refuses.store(true, Ordering::SeqCst);
+    clock.advance(60);
+    // The window is over, and its sum is refused: so is each use of this kind, and of others.
+    for i in 10..13 {
+        assert!(observer.observe(&open("a", 1, i)).is_err());
+        assert!(observer.observe(&open("b", 1, i)).is_err());
+    }
+    assert!(observer.flush().is_err());
+    seen.refuses.store(false, Ordering::SeqCst);
+    seen.took();
+    observer.observe(&open("a", 1, 13)).unwrap();
+    observer.observe(&open("a", 1, 14)).unwrap();
+    observer.flush().unwrap();
+    // 1 before, 9 that were kept, 1 at once, 1 summed up.
+    assert_eq!(seen.count(Operation::Open), 9 + 1 + 1);
+    let events = seen.took();
+    assert_eq!(events.len(), 2, "{events:?}");
+    assert_eq!((events[1].3, events[1].4), (10, 1));
+}
+
 #[derive(Default)]
 struct Alerts(Mutex<Vec<(String, String, u64)>>);
 
@@ -304,6 +332,7 @@ fn impossible_rules_are_refused() {
     for rule in [
         AlertRule::more_than("", 1, 1, CountBy::Key),
         AlertRule::more_than("x", 1, 0, CountBy::Key),
+        AlertRule::more_than("x", 1, 86_401, CountBy::Key),
         AlertRule::between("x", 0, 86_401, 0),
         AlertRule::between("x", 86_400, 5, 0),
         AlertRule::between("x", 5, 5, 0),

@@ -149,8 +149,17 @@ async fn sqlite_keeps_registries() {
     .execute(&pool)
     .await
     .unwrap();
-    let e = SqliteStore::new(pool).load().await.unwrap_err();
+    let e = SqliteStore::new(pool.clone()).load().await.unwrap_err();
     assert!(e.to_string().contains("longer than 64 MiB"), "{e}");
+    // A text, whose length SQLite counts up to the first NUL.
+    sqlx::query(
+        "UPDATE sm_fieldcrypt_registry SET registry = 'x' || char(0) || 'y' WHERE name = 'default'",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let e = SqliteStore::new(pool).load().await.unwrap_err();
+    assert!(e.to_string().contains("not bytes"), "{e}");
 }
 
 #[tokio::test]

@@ -140,21 +140,17 @@ impl PreparedIndex {
 
     /// The version to make tokens under: the newest, once every node searches for it; before, the one it replaces.
     fn newest(&self) -> Result<&IndexEntry, Error> {
-        let active = |entry: &&IndexEntry| entry.info.state == KeyState::Active;
-        let Some(newest) = self.entries.iter().find(active) else {
-            return Err(self.no_key());
-        };
-        let age = self
-            .resources
-            .clock
-            .unix_seconds()
-            .saturating_sub(newest.info.created);
-        let mut before = self.entries.iter();
-        before.find(|entry| std::ptr::eq(*entry, newest));
-        match before.next() {
-            Some(before) if age < SETTLED_AFTER => Ok(before),
-            _ => Ok(newest),
-        }
+        let now = self.resources.clock.unix_seconds();
+        let is_active = |entry: &&IndexEntry| entry.info.state == KeyState::Active;
+        let from_newest = self.entries.iter().skip_while(|entry| !is_active(entry));
+        let is_settled =
+            |entry: &&IndexEntry| now.saturating_sub(entry.info.created) >= SETTLED_AFTER;
+        from_newest
+            .clone()
+            .find(is_settled)
+            // None is that old: the oldest is the one that most nodes know.
+            .or_else(|| from_newest.last())
+            .ok_or_else(|| self.no_key())
     }
 
     fn no_key(&self) -> Error {

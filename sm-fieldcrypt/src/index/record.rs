@@ -31,7 +31,8 @@ pub struct IndexInfo {
     pub normalization: Normalization,
     /// Bytes of a tag.
     pub tag_len: u8,
-    /// Active: tokens are made and searched for; decrypt-only: searched for; disabled or destroyed: neither.
+    /// Active: tokens are made and searched for; decrypt-only: searched for, and made until every node knows the version after;
+    /// disabled or destroyed: neither.
     pub state: KeyState,
     /// The KEK it is wrapped under.
     pub kek_id: String,

@@ -114,7 +114,7 @@ impl KeyRing {
     }
 
     /// Changes the state of a version, as [`change_state`](Self::change_state) does a field key's: decrypt-only ones are
-    /// searched for, disabled ones are not, destroyed ones are gone for good. Rows whose tokens are of such a version are no
+    /// searched for (an index that was prepared before goes on making tokens with them for its minute), disabled ones are not, destroyed ones are gone for good. Rows whose tokens are of such a version are no
     /// longer found.
     ///
     /// # Errors
