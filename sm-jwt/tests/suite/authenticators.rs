@@ -412,13 +412,14 @@ async fn a_chain_is_decided_by_the_first_way_that_has_credentials() {
         Call::get("/a").header("x-api-key", &key.replace(|c: char| c.is_ascii_digit(), "0"));
     let wrong = wrong.send(&app).await;
     assert_eq!(refusal_code(&wrong), "bad_api_key");
-    assert_eq!(challenges(&wrong), ["Bearer"]);
+    let both = ["Bearer", r#"ApiKey header="x-api-key""#];
+    assert_eq!(challenges(&wrong), both);
     let none = Call::get("/a")
         .header("authorization", "Basic eA==")
         .send(&app)
         .await;
     assert_eq!(refusal_code(&none), "missing_credentials");
-    assert_eq!(challenges(&none), ["Bearer"]);
+    assert_eq!(challenges(&none), both);
     let empty = self::app(Chain::new());
     assert_eq!(
         refusal_code(&Call::get("/a").bearer(&access_token()).send(&empty).await),
