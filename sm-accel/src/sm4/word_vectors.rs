@@ -91,12 +91,14 @@ macro_rules! common {
                     if let Ok(block) = block.try_into() {
                         add_block(part(*x, lane), block);
                     } else {
-                        // Through memory, lest the compiler take the key stream into general registers.
-                        let mut padded = [0; 16];
-                        padded[..now].copy_from_slice(block);
-                        add_block(part(*x, lane), &mut padded);
-                        block.copy_from_slice(&padded[..now]);
-                        crate::sm4::wipe::wipe(&mut padded);
+                        // Through memory of our own, which is wiped: a call to copy the text would spill the register to a
+                        // place that is not.
+                        let mut stream = [0; 16];
+                        add_block(part(*x, lane), &mut stream);
+                        for (byte, key) in block.iter_mut().zip(&stream) {
+                            *byte ^= key;
+                        }
+                        crate::sm4::wipe::wipe(&mut stream);
                     }
                     if others.is_empty() {
                         return;
